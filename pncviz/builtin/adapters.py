@@ -1,0 +1,90 @@
+"""The built-in adapters: skorch nets, torch modules, and any scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sklearn.base import is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+from skorch.exceptions import SkorchAttributeError
+
+from pncviz.hookspecs import hookimpl
+from pncviz.models import ProbabilityModel, TorchModel
+from pncviz.specs import AdapterSpec
+
+__all__ = ["pncviz_adapters"]
+
+
+def adapt_skorch(net: Any, *, input_shape: Sequence[int], output: str = "auto") -> TorchModel:
+    """Make a model of an initialised skorch net; its criterion says what the module gives."""
+    if not getattr(net, "initialized_", False):
+        raise NotFittedError(
+            f"This {type(net).__name__} is not fitted yet; call fit, or load its parameters, first."
+        )
+    if output == "auto":
+        output = _criterion_output(net.criterion_)
+    try:
+        classes = net.classes_
+    except (AttributeError, SkorchAttributeError):
+        classes = None  # initialised and loaded, never fitted
+    if classes is not None and len(classes) == 0:
+        classes = None
+    return TorchModel(net.module_, input_shape=input_shape, classes=classes, output=output)
+
+
+def _criterion_output(criterion: Any) -> str:
+    """NLLLoss takes probabilities in skorch, which applies the logarithm itself."""
+    loss = torch.nn
+    if isinstance(criterion, loss.NLLLoss | loss.BCELoss):
+        return "probabilities"
+    if isinstance(criterion, loss.CrossEntropyLoss | loss.BCEWithLogitsLoss | loss.MultiMarginLoss):
+        return "logits"
+    return "auto"
+
+
+def adapt_torch(
+    module: torch.nn.Module, *, input_shape: Sequence[int], output: str = "auto"
+) -> TorchModel:
+    """Make a model of a bare torch module."""
+    return TorchModel(module, input_shape=input_shape, output=output)
+
+
+def adapt_sklearn(
+    estimator: Any,
+    *,
+    input_shape: Sequence[int],
+    output: str = "auto",  # noqa: ARG001 # part of the contract; a classifier gives probabilities
+) -> ProbabilityModel:
+    """Make a model of any fitted classifier, without gradients."""
+    check_is_fitted(estimator)
+    return ProbabilityModel(estimator, input_shape=input_shape)
+
+
+@hookimpl
+def pncviz_adapters() -> list[AdapterSpec]:
+    """Give the built-in adapters."""
+    return [
+        AdapterSpec(
+            name="skorch",
+            matches=lambda estimator: isinstance(estimator, NeuralNet),
+            adapt=adapt_skorch,
+            summary="skorch nets, with gradients; logits decided from the criterion",
+        ),
+        AdapterSpec(
+            name="torch",
+            matches=lambda estimator: isinstance(estimator, torch.nn.Module),
+            adapt=adapt_torch,
+            summary="torch modules, with gradients",
+        ),
+        AdapterSpec(
+            name="probabilities",
+            matches=is_classifier,
+            adapt=adapt_sklearn,
+            priority=-100,
+            summary="any scikit-learn classifier, by predict_proba or predict",
+        ),
+    ]

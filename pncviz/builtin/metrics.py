@@ -1,0 +1,178 @@
+"""Similarities of two images, by scipy and scikit-image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from scipy.stats import rankdata
+
+from pncviz.exceptions import ParameterError
+from pncviz.hookspecs import hookimpl
+from pncviz.specs import MetricSpec
+
+__all__ = ["cosine", "nmi", "pearson", "pncviz_metrics", "psnr", "spearman", "ssim"]
+
+Image = NDArray[np.float64]
+
+#: Grey levels of the joint histogram; 100 (scikit-image's default) would mostly be empty for
+#: images of some hundred pixels.
+NMI_BINS = 16
+
+
+def pearson_pairs(a: Image, b: Image) -> Image:
+    """Pearson's r of each row of (n, d) with each row of (m, d)."""
+    return 1.0 - cdist(a, b, "correlation")  # type: ignore[no-any-return] # scipy is untyped
+
+
+def spearman_pairs(a: Image, b: Image) -> Image:
+    """Spearman's rank correlation of each row of (n, d) with each row of (m, d)."""
+    return pearson_pairs(rankdata(a, axis=1), rankdata(b, axis=1))
+
+
+def cosine_pairs(a: Image, b: Image) -> Image:
+    """Cosine of the angle between each row of (n, d) and each row of (m, d)."""
+    return 1.0 - cdist(a, b, "cosine")  # type: ignore[no-any-return] # scipy is untyped
+
+
+def pearson(a: Image, b: Image) -> float:
+    """Pearson's correlation of the pixels of two images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(pearson(np.array([1.0, 2.0, 4.0]), np.array([-1.0, -2.0, -4.0])), 12)
+    -1.0
+    """
+    return float(pearson_pairs(a.reshape(1, -1), b.reshape(1, -1))[0, 0])
+
+
+def spearman(a: Image, b: Image) -> float:
+    """Spearman's rank correlation of the pixels of two images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(spearman(np.array([1.0, 2.0, 4.0]), np.array([0.0, 5.0, 6.0])), 12)
+    1.0
+    """
+    return float(spearman_pairs(a.reshape(1, -1), b.reshape(1, -1))[0, 0])
+
+
+def cosine(a: Image, b: Image) -> float:
+    """Cosine of the angle between two images in input space.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cosine(np.array([1.0, 0.0]), np.array([0.0, 2.0]))
+    0.0
+    """
+    return float(cosine_pairs(a.reshape(1, -1), b.reshape(1, -1))[0, 0])
+
+
+def about_zero(image: Image) -> Image:
+    """Scale a signed image to 0..1 with zero at one half.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> about_zero(np.array([-2.0, 0.0, 1.0]))
+    array([0.  , 0.5 , 0.75])
+    """
+    return 0.5 + 0.5 * image / np.abs(image).max()
+
+
+def ssim(a: Image, b: Image) -> float:
+    """Structural similarity of two images, each scaled about zero first.
+
+    Means of signed images are near zero or negative, and two negative means count as alike: raw,
+    an image and its own negative look similar. With zero at mid-grey they do not.
+
+    Raises
+    ------
+    ParameterError
+        The images are not (channel, row, column), or smaller than 3×3.
+
+    References
+    ----------
+    wang2004image.
+    """
+    from skimage.metrics import structural_similarity
+
+    if a.ndim != 3 or min(a.shape[1:]) < 3:
+        raise ParameterError(f"ssim compares images of at least 3×3, got shape {a.shape}.")
+    window = min(7, (min(a.shape[1:]) - 1) // 2 * 2 + 1)
+    return float(
+        structural_similarity(
+            about_zero(a), about_zero(b), data_range=1.0, channel_axis=0, win_size=window
+        )
+    )
+
+
+def nmi(a: Image, b: Image) -> float:
+    """Normalised mutual information of the grey levels of two images, 1 (none) to 2 (one to one).
+
+    References
+    ----------
+    studholme1999overlap.
+    """
+    from skimage.metrics import normalized_mutual_information
+
+    return float(normalized_mutual_information(a, b, bins=NMI_BINS))
+
+
+def psnr(a: Image, b: Image) -> float:
+    """Peak signal-to-noise ratio in dB of two images, each scaled about zero first.
+
+    Infinite for images that are equal up to a positive factor.
+    """
+    from skimage.metrics import peak_signal_noise_ratio
+
+    with np.errstate(divide="ignore"):
+        return float(peak_signal_noise_ratio(about_zero(a), about_zero(b), data_range=1.0))
+
+
+@hookimpl
+def pncviz_metrics() -> list[MetricSpec]:
+    """Give the built-in metrics."""
+    return [
+        MetricSpec(
+            name="pearson",
+            function=pearson,
+            pairwise=pearson_pairs,
+            summary="Pearson's correlation of pixels",
+        ),
+        MetricSpec(
+            name="spearman",
+            function=spearman,
+            pairwise=spearman_pairs,
+            summary="Spearman's rank correlation of pixels",
+        ),
+        MetricSpec(
+            name="cosine",
+            function=cosine,
+            pairwise=cosine_pairs,
+            summary="cosine of the angle in input space",
+        ),
+        MetricSpec(
+            name="ssim",
+            function=ssim,
+            summary="structural similarity, scaled about zero",
+            reference="wang2004image",
+        ),
+        MetricSpec(
+            name="nmi",
+            function=nmi,
+            range=(1.0, 2.0),
+            summary="normalised mutual information",
+            reference="studholme1999overlap",
+        ),
+        MetricSpec(
+            name="psnr",
+            function=psnr,
+            units="dB",
+            range=(0.0, float("inf")),
+            summary="peak signal-to-noise ratio, scaled about zero",
+        ),
+    ]

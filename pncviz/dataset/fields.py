@@ -1,0 +1,123 @@
+"""The tables of the schema: which variables each kind of result has, and on which dimensions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pncviz.exceptions import ResultError
+
+__all__ = [
+    "FIELDS",
+    "IMAGE",
+    "IMAGES",
+    "INDEXED",
+    "KIND_NAMES",
+    "LABEL_KINDS",
+    "OWN",
+    "Field",
+    "image_dims",
+]
+
+IMAGE = "<image>"  # stands for the image dimensions in the tables below
+IMAGES = (("channel", "row", "column"), ("feature",))
+LABEL_KINDS = "biufU"
+KIND_NAMES = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "U": "string"}
+
+
+class Field(NamedTuple):
+    """One variable of the schema: its trailing dimensions (alternatives), dtype kinds, meaning."""
+
+    dims: tuple[tuple[str, ...], ...]
+    kinds: str
+    long_name: str
+    units: str = "1"
+    required: bool = True
+    finite: bool = False
+
+
+_PER_LABEL = (("label",),)
+_PER_IMAGE = (("label", IMAGE),)
+_TRACE = (("label", "trace_iteration"),)
+_BLOCKS = (("block", "label", IMAGE),)
+
+#: Variables by kind of result and name.
+FIELDS: dict[str, dict[str, Field]] = {
+    "patterns": {
+        "pattern": Field(_PER_IMAGE, "f", "adversarial pattern", finite=True),
+        "confidence": Field(_PER_LABEL, "f", "confidence in the target class, of the examples"),
+        "loss": Field(_PER_LABEL, "f", "loss of the adversarial examples", "nat"),
+        "n_iter": Field(_PER_LABEL, "iu", "updates made"),
+        "prediction": Field(_PER_LABEL, LABEL_KINDS, "class that the examples are taken for"),
+        "stop_reason": Field(_PER_LABEL, "U", "why synthesis stopped"),
+        "success_rate": Field(_PER_LABEL, "f", "share of examples called the target"),
+        "succeeded": Field(_PER_LABEL, "b", "whether all examples are called the target"),
+        "pattern_prediction": Field(_PER_LABEL, LABEL_KINDS, "class that the pattern is taken for"),
+        "pattern_confidence": Field(_PER_LABEL, "f", "confidence in the target, of the pattern"),
+        "trace_loss": Field(_TRACE, "f", "loss at an iteration", "nat", required=False),
+        "trace_confidence": Field(_TRACE, "f", "confidence at an iteration", required=False),
+        "pattern_block": Field(
+            _BLOCKS, "f", "sum of the patterns of a block of examples", required=False
+        ),
+        "n_block": Field((("block",),), "iu", "examples in a block", required=False),
+    },
+    "contrasts": {
+        "contrast": Field(_PER_IMAGE, "f", "positive-negative contrast", finite=True),
+        "positive_mean": Field(_PER_IMAGE, "f", "mean of the class"),
+        "negative_mean": Field(_PER_IMAGE, "f", "mean of everything else"),
+        "n_positive": Field(_PER_LABEL, "iuf", "samples of the class"),
+        "n_negative": Field(_PER_LABEL, "iuf", "samples of all other classes"),
+        "contrast_block_sum": Field(
+            _BLOCKS, "f", "sum over the samples of a block, by class", required=False
+        ),
+        "n_block": Field(
+            (("block",), ("block", "label")), "iuf", "samples in a block", required=False
+        ),
+    },
+    "similarities": {
+        "similarity": Field(
+            (("metric", "pattern_label", "contrast_label"),), "f", "similarity of two images"
+        ),
+    },
+}
+
+INDEXED = {
+    "patterns": ("label",),
+    "contrasts": ("label",),
+    "similarities": ("metric", "pattern_label", "contrast_label"),
+}
+# Dimensions with a place of their own, which therefore cannot stand in front.
+OWN = {*IMAGES[0], *IMAGES[1], "label", "trace_iteration", "block"}
+OWN |= {"metric", "pattern_label", "contrast_label"}
+
+
+def image_dims(image_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the dimensions of one image, or of one row of a table.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (channels, rows, columns) or (features,).
+
+    Returns
+    -------
+    tuple of str
+        ``("channel", "row", "column")`` or ``("feature",)``.
+
+    Raises
+    ------
+    ResultError
+        If the shape has neither three numbers nor one, or one of them is below 1.
+
+    Examples
+    --------
+    >>> from pncviz.dataset import image_dims
+    >>> image_dims((1, 28, 28))
+    ('channel', 'row', 'column')
+    """
+    for dims in IMAGES:
+        if len(image_shape) == len(dims) and all(size > 0 for size in image_shape):
+            return dims
+    raise ResultError(
+        "`image_shape` must be (channels, rows, columns) or (features,), all positive; "
+        f"got {image_shape!r}. Grey images keep a channel of length 1."
+    )

@@ -1,0 +1,21 @@
+"""From an estimator to a model: logits with gradients, probabilities, layer activations.
+
+Whatever is touched on the way is put back as it was.
+"""
+
+from pncviz.models.access import adapt, fit_estimator, is_frozen, require
+from pncviz.models.blackbox import ProbabilityModel
+from pncviz.models.tiled import TiledModel
+from pncviz.models.torchmodel import TorchModel
+from pncviz.models.units import resolve_units
+
+__all__ = [
+    "ProbabilityModel",
+    "TiledModel",
+    "TorchModel",
+    "adapt",
+    "fit_estimator",
+    "is_frozen",
+    "require",
+    "resolve_units",
+]

@@ -1,0 +1,111 @@
+"""Any scikit-learn classifier as a model that answers, but gives no gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pncviz.exceptions import ModelError
+from pncviz.models.torchmodel import default_batch_size
+
+__all__ = ["ProbabilityModel"]
+
+
+class ProbabilityModel:
+    """A fitted classifier, reached through ``predict_proba`` or, failing that, ``predict``.
+
+    Parameters
+    ----------
+    estimator : fitted scikit-learn classifier
+    input_shape : tuple of int
+        One sample as the classifier takes it, mostly (n_features,).
+    batch_size : int, optional
+
+    Raises
+    ------
+    ModelError
+        No ``classes_``; an answer that is not finite, not of shape (n, n_classes), or an
+        exception.
+    """
+
+    device = torch.device("cpu")
+    dtype = torch.float64
+
+    def __init__(
+        self, estimator: Any, *, input_shape: Sequence[int], batch_size: int | None = None
+    ) -> None:
+        classes = getattr(estimator, "classes_", None)
+        if classes is None or isinstance(classes, list):
+            raise ModelError(
+                f"{type(estimator).__name__} is no single-output classifier: it has no array "
+                "`classes_`."
+            )
+        self.estimator = estimator
+        self.classes: NDArray[Any] | None = np.asarray(classes)
+        self.n_units = len(self.classes)
+        self.input_shape = tuple(input_shape)
+        self.batch_size = batch_size or default_batch_size(input_shape)
+        has_probabilities = hasattr(estimator, "predict_proba")
+        self.capabilities = frozenset(
+            {"probabilities", "labels"} if has_probabilities else {"labels"}
+        )
+        reason = f"{type(estimator).__name__} gives no gradients; no adapter knows its inside"
+        self.problems = {"gradients": reason, "layers": reason}
+        if not has_probabilities:
+            self.problems["probabilities"] = f"{type(estimator).__name__} has no predict_proba"
+
+    def tensor(self, array: Any) -> Tensor:
+        """Put an array into the model's shape."""
+        return torch.as_tensor(np.asarray(array), dtype=self.dtype).reshape(-1, *self.input_shape)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Give logarithms of probabilities; not differentiable."""
+        return self.probabilities(x).clamp_min(torch.finfo(self.dtype).tiny).log()
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Inputs to probabilities (n, n_units); 0 and 1 where there is only ``predict``."""
+        if "probabilities" not in self.capabilities:
+            return torch.nn.functional.one_hot(self.labels(x), self.n_units).to(self.dtype)
+        answer = np.asarray(self._ask("predict_proba", x), dtype=np.float64)
+        if answer.shape != (len(x), self.n_units) or not np.isfinite(answer).all():
+            raise ModelError(
+                f"{type(self.estimator).__name__}.predict_proba must give finite numbers of shape "
+                f"{(len(x), self.n_units)}, got shape {answer.shape}"
+                f"{'' if np.isfinite(answer).all() else ' with NaN or infinity'}."
+            )
+        return torch.from_numpy(answer)
+
+    def labels(self, x: Tensor) -> Tensor:
+        """Inputs to the position of the predicted class (n,)."""
+        answer = np.asarray(self._ask("predict", x))
+        assert self.classes is not None  # set in __init__; the protocol allows None
+        places = {label: place for place, label in enumerate(self.classes.tolist())}
+        return torch.tensor([places[label] for label in answer.tolist()], dtype=torch.int64)
+
+    def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
+        """Raise: there are no layers."""
+        raise ModelError(self.problems["layers"] + f" (layers {', '.join(layers)}).")
+
+    def _ask(self, method: str, x: Tensor) -> Any:
+        try:
+            return getattr(self.estimator, method)(x.detach().numpy().astype(np.float32))
+        except Exception as error:
+            raise ModelError(
+                f"{type(self.estimator).__name__}.{method} failed on inputs of shape "
+                f"{tuple(x.shape)}: {type(error).__name__}: {error}"
+            ) from error
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Nothing to put back."""
+        yield
+
+    def fingerprint(self) -> list[float]:
+        """Nothing that an attack could change."""
+        return []
