@@ -135,7 +135,7 @@ def compare(
     labels = patterns["label"].values
     subset = set(labels.tolist()) < set(contrasts["label"].values.tolist())
     if not subset:  # patterns of some of the classes are compared with all contrasts
-        check_labels_match(patterns, contrasts, "patterns", "contrasts")
+        check_labels_match(labels, contrasts["label"].values, "patterns", "contrasts")
     a, b = patterns["pattern"], contrasts["contrast"]
     extra = [dim for dim in a.dims if dim not in b.dims]
     if set(extra) - {"strategy"}:

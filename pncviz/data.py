@@ -7,6 +7,7 @@ names what came and what to do.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,12 @@ from pncviz.exceptions import DataError, DataTypeError, LabelError
 __all__ = [
     "as_float32",
     "check_labels",
+    "check_same_shape",
     "check_samples",
     "encode_labels",
+    "output_names",
     "resolve_image_shape",
+    "resolve_seed",
     "sample_shape",
 ]
 
@@ -292,3 +296,68 @@ def encode_labels(
         )
     positions = np.array([places[label] for label in found.tolist()], dtype=np.int64)
     return known, positions[codes]
+
+
+def check_same_shape(X: Any, shape: tuple[int, ...]) -> None:
+    """Raise DataError unless samples have the shape seen in fit.
+
+    scikit-learn compares ``n_features_in_``, which is the first axis alone.
+    """
+    if tuple(X.shape[1:]) != shape:
+        raise DataError(
+            f"X has samples of shape {tuple(X.shape[1:])}, but in fit they had shape {shape}."
+        )
+
+
+def output_names(
+    estimator: Any, metric: str, labels: NDArray[Any], input_features: Any
+) -> NDArray[Any]:
+    """Name the columns of a transform, ``pearson_cat``, …; checks ``input_features``.
+
+    Raises
+    ------
+    DataError
+        ``input_features`` is not what ``fit`` saw.
+    """
+    if input_features is not None:
+        given = np.asarray(input_features, dtype=object)
+        seen = getattr(estimator, "feature_names_in_", None)
+        if seen is not None and not np.array_equal(given, seen):
+            raise DataError("input_features is not equal to feature_names_in_")
+        if len(given) != estimator.n_features_in_:
+            raise DataError(
+                "input_features should have length equal to number of features "
+                f"({estimator.n_features_in_}), got {len(given)}"
+            )
+    return np.array([f"{metric}_{label}" for label in labels.tolist()], dtype=object)
+
+
+def resolve_seed(random_state: Any) -> int:
+    """Turn a random state into one integer, which is recorded and can be given again.
+
+    Parameters
+    ----------
+    random_state : int, numpy.random.RandomState, numpy.random.Generator or None
+        None draws a fresh seed.
+
+    Examples
+    --------
+    >>> resolve_seed(7)
+    7
+    """
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, bool) or not isinstance(
+        random_state, numbers.Integral | np.random.RandomState | None
+    ):
+        raise DataTypeError(
+            f"`random_state` must be an integer, a RandomState, a Generator or None, got "
+            f"{random_state!r}."
+        )
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+    if isinstance(random_state, numbers.Integral):
+        if random_state < 0:
+            raise DataError(f"`random_state` must not be negative, got {random_state}.")
+        return int(random_state)
+    return int(random_state.randint(2**31 - 1))

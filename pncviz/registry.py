@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -31,16 +31,19 @@ from pncviz.exceptions import (
     UnknownNameError,
 )
 from pncviz.hookspecs import GROUP, HOOKS
-from pncviz.specs import KINDS, AdapterSpec, MetricSpec, Spec
+from pncviz.specs import KINDS, AdapterSpec, Attack, Dataset, MetricSpec, Spec, Strategy
 
 __all__ = [
     "Entry",
     "Failure",
     "Registry",
+    "check_params",
     "default_registry",
     "distribution_of",
     "installed_plugins",
-    "make",
+    "load_dataset",
+    "make_attack",
+    "make_strategy",
     "normalize",
     "register",
 ]
@@ -189,7 +192,7 @@ class Registry:
         """
         entry = self.entry(kind, name)
         factory: Callable[..., Any] = entry.spec.factory  # type: ignore[attr-defined] # no adapters or metrics here
-        _check_params(kind, name, factory, params)
+        check_params(kind, name, factory, params)
         try:
             return factory(**params)
         except (PncvizError, KeyboardInterrupt):
@@ -387,7 +390,7 @@ def _spec_problem(kind: str, spec: object) -> str | None:
     return None
 
 
-def _check_params(
+def check_params(
     kind: str, name: str, factory: Callable[..., Any], params: dict[str, Any]
 ) -> None:
     """Refuse parameters that the factory does not have, and name those it has."""
@@ -436,6 +439,63 @@ def register(plugin: object, name: str | None = None) -> None:
     default_registry().register(plugin, name)
 
 
-def make(kind: str, name: str, **params: Any) -> Any:
-    """Make a part from the default registry; see :meth:`Registry.make`."""
-    return default_registry().make(kind, name, **params)
+def make_strategy(name: str, **params: Any) -> Strategy:
+    """Make a strategy by name.
+
+    Parameters
+    ----------
+    name : str
+        Such as "zero", "noise" or "aai"; ``pncviz plugins list`` shows all.
+    **params
+        Of the strategy.
+
+    Raises
+    ------
+    UnknownNameError, ConflictError
+        No strategy, or more than one, has that name.
+    ParameterError
+        The strategy has no such parameter.
+
+    Examples
+    --------
+    >>> make_strategy("noise", scale=0.5)
+    Noise(scale=0.5)
+    """
+    return _made("strategy", Strategy, name, params)
+
+
+def make_attack(name: str, **params: Any) -> Attack:
+    """Make an attack by name; parameters and errors as for :func:`make_strategy`.
+
+    Examples
+    --------
+    >>> make_attack("gradient_descent", learning_rate=0.1)
+    GradientDescent(learning_rate=0.1)
+    """
+    return _made("attack", Attack, name, params)
+
+
+def load_dataset(name: str, **params: Any) -> Dataset:
+    """Load a dataset by name; errors as for :func:`make_strategy`, and DatasetError for its files.
+
+    Examples
+    --------
+    >>> load_dataset("tiling").X.shape
+    (4, 1, 6, 6)
+    """
+    return _made("dataset", Dataset, name, params)
+
+
+_Made = TypeVar("_Made")
+
+
+def _made(kind: str, expected: type[_Made], name: str, params: dict[str, Any]) -> _Made:
+    """Make a part, and hold the factory to what it promised."""
+    part = default_registry().make(kind, name, **params)
+    if not isinstance(part, expected):
+        entry = default_registry().entry(kind, name)
+        raise PluginError(
+            f'{kind} "{name}" ({entry.origin}): the factory must give a {expected.__name__}, got '
+            f"{type(part).__name__}."
+        )
+    return part

@@ -135,7 +135,13 @@ def require(model: Model, attack: Attack) -> None:
 
 
 def fit_estimator(
-    estimator: Any, X: NDArray[Any], codes: NDArray[np.int64], *, n_classes: int, seed: int
+    estimator: Any,
+    X: NDArray[Any],
+    codes: NDArray[np.int64],
+    *,
+    shape: tuple[int, ...],
+    n_classes: int,
+    seed: int | None = None,
 ) -> Any:
     """Fit a clone on label codes; the caller's random state is as before.
 
@@ -146,8 +152,10 @@ def fit_estimator(
     estimator : unfitted skorch net or scikit-learn classifier
     X : ndarray of shape (n_samples, \\*input_shape)
     codes : int64 ndarray of shape (n_samples,)
+    shape : tuple of int
+        What a module that asks for ``input_shape`` is told: the image shape.
     n_classes : int
-    seed : int
+    seed : int, optional
         Seeds torch during the fit.
     """
     net = clone(estimator)
@@ -164,10 +172,11 @@ def fit_estimator(
     device = torch.device(net.device) if net.device else torch.device("cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f'The net asks for device="{net.device}", and there is no CUDA device.')
-    net.set_params(**_module_params(net, X.shape[1:], n_classes))
+    net.set_params(**_module_params(net, shape, n_classes))
     binary = "Binary" in type(net).__name__ or "BCE" in str(net.criterion)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        if seed is not None:
+            torch.manual_seed(seed)
         return net.fit(X, codes.astype(np.float32) if binary else codes)
 
 

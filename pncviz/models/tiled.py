@@ -14,56 +14,70 @@ from pncviz.models.torchmodel import TorchModel
 
 __all__ = ["TiledModel"]
 
+#: Inputs per call.
+SLOTS = 16
+
 
 class TiledModel:
     """A torch model whose answers do not depend on batch size, order or threads, to the bit.
 
-    Libraries for matrix products choose their way of adding by the shape of the call and the
-    number of threads. So each call here has the same shape (`rows`, padded) and one thread; what
-    is left, that a row's place in the tile does not matter, is tried out on entry.
+    Libraries for matrix products choose their way of adding by the shape of the call, by the
+    number of threads, and in some kernels by the row's place. So each call here has one thread,
+    the same number of rows, and an input only in every ``stride``-th row, zeros between. The
+    smallest stride at which places do not matter is found by trial when a session begins; it
+    depends on the module and the processor alone.
 
     Parameters
     ----------
     model : TorchModel
-    rows : int, default=16
-        Rows per call. Results for different values differ by rounding.
+
+    Attributes
+    ----------
+    stride : int
+        Known inside a session.
     """
 
-    def __init__(self, model: TorchModel, rows: int = 16) -> None:
+    stride = 1
+
+    def __init__(self, model: TorchModel) -> None:
         self._model = model
-        self.rows = rows
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Inputs to logits, `rows` at a time."""
-        parts = [self._tile(part) for part in x.split(self.rows)]
+        """Inputs to logits, one full tile after another."""
+        parts = [self._out(self._model.logits(self._tile(part)), part) for part in x.split(SLOTS)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _tile(self, part: Tensor) -> Tensor:
-        missing = self.rows - len(part)
-        if missing:
-            part = torch.cat([part, part.new_zeros(missing, *part.shape[1:])])
-        out = self._model.logits(part)
-        return out[: self.rows - missing] if missing else out
-
     def probabilities(self, x: Tensor) -> Tensor:
-        """Inputs to probabilities, `rows` at a time."""
+        """Inputs to probabilities."""
         return self.logits(x).softmax(dim=1)
 
     def labels(self, x: Tensor) -> Tensor:
-        """Inputs to the likeliest unit, `rows` at a time."""
+        """Inputs to the likeliest unit."""
         return self.logits(x).argmax(dim=1)
 
     def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        """Inputs to layer outputs, `rows` at a time."""
+        """Inputs to layer outputs, one full tile after another."""
         parts = []
-        for part in x.split(self.rows):
-            padded = torch.cat([part, part.new_zeros(self.rows - len(part), *part.shape[1:])])
-            found = self._model.activations(padded, layers)
-            parts.append({layer: out[: len(part)] for layer, out in found.items()})
+        for part in x.split(SLOTS):
+            found = self._model.activations(self._tile(part), layers)
+            parts.append({layer: self._out(out, part) for layer, out in found.items()})
         return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
+
+    def _tile(self, part: Tensor) -> Tensor:
+        """Spread up to SLOTS rows over a tile of SLOTS * stride."""
+        missing = SLOTS - len(part)
+        if missing:
+            part = torch.cat([part, part.new_zeros(missing, *part.shape[1:])])
+        if self.stride == 1:
+            return part
+        spread = part.new_zeros(SLOTS, self.stride - 1, *part.shape[1:])
+        return torch.cat([part[:, None], spread], dim=1).flatten(0, 1)
+
+    def _out(self, out: Tensor, part: Tensor) -> Tensor:
+        return out[:: self.stride][: len(part)]
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -74,29 +88,42 @@ class TiledModel:
             try:
                 torch.set_num_threads(1)
                 torch.backends.cudnn.deterministic = True
-                self._check_places()
+                self._find_stride()
                 yield
             finally:
                 torch.set_num_threads(threads)
                 torch.backends.cudnn.deterministic = cudnn
 
-    def _check_places(self) -> None:
-        """Raise if a row's place in the tile changes its bits."""
-        if "gradients" not in self._model.capabilities:
-            return
+    def _find_stride(self) -> None:
+        """Take the smallest stride at which a row's place does not change its bits."""
         generator = torch.Generator().manual_seed(0)
-        x = torch.rand((self.rows, *self.input_shape), generator=generator, dtype=torch.float64)
+        x = torch.rand((SLOTS, *self.input_shape), generator=generator, dtype=torch.float64)
         x = x.to(self.device, self.dtype)
-        straight = self._gradient(x)
-        for shift in (1, self.rows // 2 + 1):
-            if not torch.equal(self._gradient(x.roll(shift, 0)), straight.roll(shift, 0)):
-                raise ModelError(
-                    "deterministic=True cannot be kept here: on this device the model's answer to "
-                    "a row depends on the row's place in the batch. Use deterministic=False."
-                )
+        for self.stride in (1, 2, 4, 8):
+            if self._places_agree(x):
+                return
+        raise ModelError(
+            "deterministic=True cannot be kept here: on this device the model's answer to a row "
+            "depends on the row's place in the batch. Use deterministic=False."
+        )
 
-    def _gradient(self, x: Tensor) -> Tensor:
+    def _places_agree(self, x: Tensor) -> bool:
+        straight = self._answer(x)
+        for shift in (1, SLOTS // 2 - 1):
+            moved = self._answer(x.roll(shift, 0))
+            if not all(
+                torch.equal(there, here.roll(shift, 0))
+                for there, here in zip(moved, straight, strict=True)
+            ):
+                return False
+        return True
+
+    def _answer(self, x: Tensor) -> list[Tensor]:
+        """Logits and, where there are any, gradients."""
+        if "gradients" not in self.capabilities:
+            return [self.logits(x)]
         x = x.clone().requires_grad_()
-        loss = self._model.logits(x).logsumexp(dim=1).sum()
-        (gradient,) = torch.autograd.grad(loss, x)
-        return gradient
+        logits = self.logits(x)
+        codes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        loss = torch.nn.functional.cross_entropy(logits, codes, reduction="sum")
+        return [logits.detach(), *torch.autograd.grad(loss, x)]

@@ -26,7 +26,7 @@ from pncviz.specs import (
     Trace,
 )
 
-__all__ = ["extract", "make_streams"]
+__all__ = ["blame", "extract", "make_streams"]
 
 logger = logging.getLogger("pncviz")
 
@@ -57,7 +57,7 @@ def make_streams(seed: int, positions: Sequence[int]) -> Streams:
 
 
 @contextmanager
-def _blame(part: object, method: str) -> Iterator[None]:
+def blame(part: object, method: str) -> Iterator[None]:
     """Name the part whose method failed, and where it comes from."""
     try:
         yield
@@ -167,15 +167,15 @@ def _run_batch(
     """Make the examples of these jobs (row-major in target, example) and add them up."""
     places = [divmod(job, strategy.n_examples) for job in jobs]
     rngs = [streams(row, example) for row, example in places]
-    with _blame(strategy, "start"):
+    with blame(strategy, "start"):
         starts = [np.asarray(strategy.start(image_shape, rng)) for rng in rngs]
     start = model.tensor(_checked_starts(starts, strategy, image_shape))
     codes = torch.as_tensor(targets[[row for row, _ in places]], device=start.device)
     before = start._version
-    with _blame(attack, "run"):
+    with blame(attack, "run"):
         result = attack.run(model, start, Target(codes=codes), stop, rngs)
     _check_result(result, attack, start, before)
-    with _blame(strategy, "abstract"):
+    with blame(strategy, "abstract"):
         abstraction = strategy.abstract(result.adversarial, start)
     if not isinstance(abstraction, Tensor) or abstraction.shape != start.shape:
         raise PluginError(

@@ -1,0 +1,296 @@
+"""From samples to class sums, and from class sums to contrasts."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import assert_all_finite
+
+from pncviz.data import check_labels, check_samples, encode_labels, resolve_image_shape
+from pncviz.dataset import build_contrasts, common_attrs, image_dims, validate
+from pncviz.exceptions import LabelError, ParameterError
+
+__all__ = [
+    "NORMALIZATIONS",
+    "class_means_from_contrasts",
+    "class_sums",
+    "contrast_dataset",
+    "positive_negative_contrast",
+]
+
+NORMALIZATIONS = ("minmax", None)
+
+#: Rows per product: float32 sums of so few terms keep seven digits, and float64 takes them over.
+_ROWS = 256
+#: Bytes of a memory-mapped array that may stay resident behind the pass.
+_RESIDENT = 2**26
+
+
+def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Add up the samples of each class, in one pass and in float64.
+
+    Parameters
+    ----------
+    X : ndarray, memory-mapped or dask array of shape (n_samples, \\*shape)
+    weights : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Class codes, or how much of each sample belongs to each class.
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of shape (n_classes, prod(shape))
+
+    Raises
+    ------
+    ValueError
+        X contains NaN or infinity.
+
+    Examples
+    --------
+    >>> class_sums(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([0, 1, 0]), 2)
+    array([[6., 8.],
+           [3., 4.]])
+    """
+    sums = np.zeros((n_classes, math.prod(X.shape[1:])))
+    place = 0
+    for chunk in _chunks(X):
+        part = weights[place : place + len(chunk)]
+        place += len(chunk)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = _chunk_sums(chunk, part, n_classes, np.float32)
+        if not np.isfinite(found).all():
+            # NaN and infinity reach every sum they could; but large finite values may, too.
+            assert_all_finite(chunk, input_name="X")
+            found = _chunk_sums(chunk, part, n_classes, np.float64)
+        sums += found
+    return sums
+
+
+def _chunk_sums(
+    chunk: NDArray[Any], weights: NDArray[Any], n_classes: int, smallest: type[np.floating[Any]]
+) -> NDArray[np.float64]:
+    flat = chunk.reshape(len(chunk), -1)
+    dtype = np.result_type(smallest, np.float64 if flat.dtype.itemsize > 4 else smallest)
+    sums = np.zeros((n_classes, flat.shape[1]))
+    one_hot = np.zeros((n_classes, _ROWS), dtype=dtype)
+    for first in range(0, len(flat), _ROWS):
+        rows = flat[first : first + _ROWS].astype(dtype, copy=False)
+        part = weights[first : first + _ROWS]
+        if weights.ndim == 1:
+            one_hot[:] = 0
+            one_hot[part, np.arange(len(part))] = 1
+            sums += one_hot[:, : len(part)] @ rows
+        else:
+            sums += part.T.astype(dtype) @ rows
+    return sums
+
+
+def _chunks(X: Any) -> Iterator[NDArray[Any]]:
+    """Give X piece by piece: as dask cut it, and memory-mapped files without keeping them."""
+    if hasattr(X, "__dask_graph__"):
+        ends = np.cumsum(X.chunks[0])
+        for first, last in zip([0, *ends[:-1]], ends, strict=True):
+            yield np.asarray(X[first:last])
+        return
+    mapped = getattr(X, "_mmap", None)
+    if mapped is None or getattr(X, "mode", "c") not in ("r", "r+"):
+        yield X
+        return
+    rows = max(_ROWS, _RESIDENT // max(1, X[:1].nbytes))
+    for first in range(0, len(X), rows):
+        yield np.asarray(X[first : first + rows])
+        if hasattr(mapped, "madvise"):
+            # The pages are clean or the file's own; private ones (mode "c") never come here.
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _minmax(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale each image to 0..1; a constant one becomes 0."""
+    low = images.min(axis=1, keepdims=True)
+    span = images.max(axis=1, keepdims=True) - low
+    return np.where(span > 0, (images - low) / np.where(span > 0, span, 1), 0.0)
+
+
+def contrast_dataset(
+    sums: NDArray[np.float64],
+    counts: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    image_shape: tuple[int, ...],
+    normalize: str | None,
+    parameters: Mapping[str, object],
+    feature_names: ArrayLike | None = None,
+) -> xr.Dataset:
+    """Turn class sums into the labelled contrasts.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (n_classes, n_features)
+    counts : ndarray of shape (n_classes,)
+        Samples, or sums of weights, per class.
+    labels : ndarray of shape (n_classes,)
+    image_shape : tuple of int
+    normalize : {"minmax", None}
+    parameters : mapping
+        Kept in the attributes.
+    feature_names : array-like of str, optional
+        Of a table.
+
+    Raises
+    ------
+    LabelError
+        Fewer than two classes, or one without samples.
+    """
+    seen = counts > 0
+    if int(seen.sum()) < 2:
+        raise LabelError(
+            f"A contrast needs samples of two classes; there is only one class: "
+            f"{labels[seen].tolist()}."
+        )
+    if not seen.all():
+        raise LabelError(
+            f"No samples of the classes {labels[~seen].tolist()[:10]}, so they have no contrast."
+        )
+    weight = counts[:, None]
+    positive = sums / weight
+    negative = (sums.sum(axis=0) - sums) / (counts.sum() - weight)
+    if normalize == "minmax":
+        positive, negative = _minmax(positive), _minmax(negative)
+    return build_contrasts(
+        contrast=positive - negative,
+        positive_mean=positive,
+        negative_mean=negative,
+        n_positive=counts,
+        n_negative=counts.sum() - counts,
+        labels=labels,
+        image_shape=image_shape,
+        attrs=common_attrs("contrasts", parameters={"normalize": normalize, **parameters}),
+        feature_names=feature_names,
+    )
+
+
+def check_normalize(normalize: object) -> None:
+    """Raise ParameterError for an unknown rule."""
+    if normalize not in NORMALIZATIONS:
+        raise ParameterError(f'`normalize` must be "minmax" or None, got {normalize!r}.')
+
+
+def positive_negative_contrast(
+    X: Any,
+    y: Any,
+    *,
+    normalize: str | None = "minmax",
+    image_shape: tuple[int, ...] | None = None,
+) -> xr.Dataset:
+    """Contrast each class's mean image with the mean of all the others.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or \
+            (n_samples, channels, rows, columns)
+        May be memory-mapped or a dask array; it is read once and not copied whole.
+    y : array-like of shape (n_samples,)
+    normalize : {"minmax", None}, default="minmax"
+        Scale each mean to 0..1 before subtracting, as the paper does, or leave it raw.
+    image_shape : (rows, columns) or (channels, rows, columns), optional
+        How to label and draw flat samples.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``contrast``, ``positive_mean``, ``negative_mean`` (label, …), ``n_positive``,
+        ``n_negative`` (label).
+
+    Raises
+    ------
+    ValueError
+        X or y cannot be used, or there is only one class.
+
+    References
+    ----------
+    dough2020, section 2.5.
+
+    Examples
+    --------
+    >>> from pncviz import load_dataset
+    >>> data = load_dataset("tiling")
+    >>> contrasts = positive_negative_contrast(data.X, data.y)
+    >>> contrasts["contrast"].dims
+    ('label', 'channel', 'row', 'column')
+    """
+    check_normalize(normalize)
+    if not hasattr(X, "__dask_graph__"):
+        checked = check_samples(X, finite=False)
+        X = X if isinstance(X, np.memmap) else checked
+    labels = check_labels(y, len(X), X=X)
+    classes, codes = encode_labels(labels)
+    counts = np.bincount(codes, minlength=len(classes))
+    return contrast_dataset(
+        class_sums(X, codes, len(classes)),
+        counts,
+        classes,
+        image_shape=resolve_image_shape(X.shape[1:], image_shape),
+        normalize=normalize,
+        parameters={"labels_from": "y"},
+    )
+
+
+def class_means_from_contrasts(
+    contrasts: xr.Dataset, overall_mean: ArrayLike, frequencies: ArrayLike
+) -> xr.DataArray:
+    """Recover the class means from raw contrasts.
+
+    A raw contrast is (mean of the class − mean of all) / (1 − frequency of the class).
+
+    Parameters
+    ----------
+    contrasts : xarray.Dataset
+        Made with ``normalize=None``.
+    overall_mean : array-like of the image shape
+    frequencies : array-like of shape (n_classes,)
+        Share of the samples in each class, in the order of the labels.
+
+    Returns
+    -------
+    xarray.DataArray
+        (label, …).
+
+    Raises
+    ------
+    ParameterError
+        The contrasts are not raw, or shapes do not fit.
+
+    Examples
+    --------
+    >>> X, y = np.array([[0.0, 1.0], [2.0, 2.0], [4.0, 0.0]]), np.array([0, 1, 1])
+    >>> raw = positive_negative_contrast(X, y, normalize=None)
+    >>> class_means_from_contrasts(raw, X.mean(axis=0), [1 / 3, 2 / 3]).values
+    array([[0., 1.],
+           [3., 1.]])
+    """
+    import json
+
+    validate(contrasts, "contrasts")
+    if json.loads(contrasts.attrs["parameters"])["normalize"] is not None:
+        raise ParameterError(
+            "`contrasts` were min-max normalised, which cannot be undone; make them with "
+            "normalize=None."
+        )
+    contrast = contrasts["contrast"]
+    mean, p = np.asarray(overall_mean, dtype=np.float64), np.asarray(frequencies, dtype=np.float64)
+    if mean.size != contrast[0].size or p.shape != (len(contrast),):
+        raise ParameterError(
+            f"`overall_mean` must have shape {contrast.shape[1:]} and `frequencies` shape "
+            f"({len(contrast)},), got {mean.shape} and {p.shape}."
+        )
+    rest = (1 - p).reshape(-1, *[1] * (contrast.ndim - 1))
+    means = contrast.values * rest + mean.reshape(contrast.shape[1:])
+    dims = ("label", *image_dims(contrast.shape[1:]))
+    attrs = {"long_name": "class mean", "units": "1"}
+    return xr.DataArray(means, dims=dims, coords=contrast.coords, name="class_mean", attrs=attrs)

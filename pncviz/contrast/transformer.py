@@ -1,0 +1,305 @@
+"""Contrasts as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from pncviz.comparison import similarity_matrix
+from pncviz.contrast.arithmetic import check_normalize, class_sums, contrast_dataset
+from pncviz.data import (
+    as_float32,
+    check_labels,
+    check_same_shape,
+    check_samples,
+    encode_labels,
+    output_names,
+    resolve_image_shape,
+)
+from pncviz.dataset import image_dims
+from pncviz.exceptions import LabelError, ParameterError
+
+__all__ = ["PNCTransformer"]
+
+_LABELS_FROM = ("y", "prediction", "probability")
+
+
+class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+    """Positive-negative contrasts of the classes; transforms samples to similarities with them.
+
+    Parameters
+    ----------
+    normalize : {"minmax", None}, default="minmax"
+        Scale each mean to 0..1 before subtracting, as the paper does, or leave it raw.
+    labels_from : {"y", "prediction", "probability"}, default="y"
+        Whose labels sort the samples: the data's, or those of ``estimator``, hard or soft.
+    estimator : classifier, optional
+        Needed unless ``labels_from="y"``. Fitted on (X, y) first, unless in ``FrozenEstimator``.
+    image_shape : (rows, columns) or (channels, rows, columns), optional
+        How to label and draw flat samples.
+    similarity : str, default="pearson"
+        The metric of ``transform``.
+
+    Attributes
+    ----------
+    contrasts_ : xarray.Dataset
+        See :func:`~pncviz.positive_negative_contrast`.
+    classes_ : ndarray of shape (n_classes,)
+    image_shape_ : tuple of int
+    n_features_in_ : int
+    estimator_ : classifier
+        Unless ``labels_from="y"``.
+
+    References
+    ----------
+    dough2020, section 2.5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = make_pipeline(PNCTransformer(image_shape=(8, 8)), LogisticRegression())
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        normalize: str | None = "minmax",
+        labels_from: str = "y",
+        estimator: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        similarity: str = "pearson",
+    ) -> None:
+        self.normalize = normalize
+        self.labels_from = labels_from
+        self.estimator = estimator
+        self.image_shape = image_shape
+        self.similarity = similarity
+
+    def fit(self, X: Any, y: Any = None) -> PNCTransformer:
+        """Learn the contrasts.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or \
+                (n_samples, channels, rows, columns)
+            May be memory-mapped or a dask array; it is read once and not copied whole.
+        y : array-like of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            X or y cannot be used, or there is only one class.
+        """
+        self._check_params()
+        for name in ("classes_", "_contrasts"):
+            vars(self).pop(name, None)
+        X = self._checked(X, reset=True)
+        labels = check_labels(y, len(X), X=X)
+        if self.labels_from != "y":
+            self._fit_estimator(X, labels)
+        self._add(X, labels)
+        self._contrasts = self._dataset()
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> PNCTransformer:
+        """Add samples, which may all be of one class.
+
+        Parameters
+        ----------
+        X : array-like, as for :meth:`fit`
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All classes; without it, classes are added as they come.
+
+        Raises
+        ------
+        ParameterError
+            ``labels_from`` is not "y": an estimator must have seen all data first.
+        """
+        self._check_params()
+        if self.labels_from != "y":
+            raise ParameterError(
+                f'partial_fit needs labels_from="y", got {self.labels_from!r}; use fit.'
+            )
+        first = not hasattr(self, "classes_")
+        X = self._checked(X, reset=first)
+        labels = check_labels(y, len(X))
+        if first and classes is not None:
+            self._grow(np.unique(np.asarray(classes)), X)
+            self._closed = True
+        self._add(X, labels)
+        vars(self).pop("_contrasts", None)
+        return self
+
+    @property
+    def contrasts_(self) -> xr.Dataset:
+        """The contrasts of all classes seen so far."""
+        check_is_fitted(self, "classes_")
+        stored: xr.Dataset | None = getattr(self, "_contrasts", None)
+        return self._dataset() if stored is None else stored
+
+    def class_means(self) -> xr.DataArray:
+        """Give the mean image of each class, (label, …), not normalised."""
+        check_is_fitted(self, "classes_")
+        if not (self._counts > 0).all():
+            missing = self.classes_[self._counts == 0].tolist()
+            raise LabelError(f"No samples of the classes {missing[:10]} yet, so they have no mean.")
+        means = (self._sums / self._counts[:, None]).reshape(-1, *self.image_shape_)
+        return xr.DataArray(
+            means,
+            dims=("label", *image_dims(self.image_shape_)),
+            coords={"label": self.classes_},
+            name="class_mean",
+            attrs={"long_name": "class mean", "units": "1"},
+        )
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Compare each sample with each class's contrast.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, …)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the units of the metric.
+        """
+        check_is_fitted(self, "classes_")
+        samples = check_samples(X, estimator=self, reset=False)
+        check_same_shape(samples, self._sample_shape)
+        contrasts = self.contrasts_["contrast"].values
+        return similarity_matrix(
+            samples.reshape(-1, *self.image_shape_), contrasts, self.similarity
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Name the columns of ``transform``: the metric and the class."""
+        check_is_fitted(self, "classes_")
+        return output_names(self, self.similarity, self.classes_, input_features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    # ---------------------------------------------------------------------- inside
+
+    def _check_params(self) -> None:
+        check_normalize(self.normalize)
+        if self.labels_from not in _LABELS_FROM:
+            raise ParameterError(
+                f"`labels_from` must be one of {', '.join(_LABELS_FROM)}, got {self.labels_from!r}."
+            )
+        if self.labels_from != "y" and self.estimator is None:
+            raise ParameterError(f'labels_from="{self.labels_from}" needs an `estimator`.')
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """Check X by its type and shape; its values are seen when they are added up."""
+        if hasattr(X, "__dask_graph__"):
+            check_samples(np.zeros((1, *X.shape[1:])), estimator=self, reset=reset)
+        else:
+            checked = check_samples(X, estimator=self, reset=reset, finite=False)
+            X = X if isinstance(X, np.memmap) else checked
+        if reset:
+            self.image_shape_ = resolve_image_shape(X.shape[1:], self.image_shape)
+            self._sample_shape = tuple(X.shape[1:])
+        check_same_shape(X, self._sample_shape)
+        return X
+
+    def _add(self, X: Any, labels: NDArray[Any]) -> None:
+        if not hasattr(self, "classes_"):
+            self._grow(np.unique(labels), X)
+        elif not getattr(self, "_closed", False):
+            self._grow(np.unique(labels), X)
+        if self.labels_from == "y":
+            _, weights = encode_labels(labels, self.classes_)
+            counts = np.bincount(weights, minlength=len(self.classes_))
+        else:
+            weights = self._sorted_by_model(X)
+            counts = weights.sum(axis=0)
+            if self.labels_from == "prediction" and not (counts > 0).all():
+                never = self.classes_[counts == 0].tolist()
+                raise LabelError(
+                    f"The model never predicts {never[:10]}, so these classes have no contrast; "
+                    'use labels_from="probability".'
+                )
+        self._sums = self._sums + class_sums(X, weights, len(self.classes_))
+        self._counts = self._counts + counts
+
+    def _grow(self, labels: NDArray[Any], X: Any) -> None:
+        """Make room for new classes, sorted among the old."""
+        if not hasattr(self, "classes_"):
+            self.classes_ = labels
+            self._sums = np.zeros((len(labels), int(np.prod(X.shape[1:]))))
+            self._counts = np.zeros(len(labels), dtype=np.int64)
+            self._closed = False
+            return
+        if labels.dtype.kind != self.classes_.dtype.kind and "U" in (
+            labels.dtype.kind,
+            self.classes_.dtype.kind,
+        ):
+            raise LabelError(
+                f"y holds {labels.tolist()[:3]}, earlier blocks {self.classes_.tolist()[:3]}; use "
+                "integers or strings throughout."
+            )
+        union = np.union1d(self.classes_, labels)
+        places = np.searchsorted(union, self.classes_)
+        sums, counts = np.zeros((len(union), self._sums.shape[1])), np.zeros(len(union), np.int64)
+        sums[places], counts[places] = self._sums, self._counts
+        self.classes_, self._sums, self._counts = union, sums, counts
+
+    def _fit_estimator(self, X: Any, labels: NDArray[Any]) -> None:
+        from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
+
+        samples = as_float32(np.asarray(X))
+        classes, codes = encode_labels(labels)
+        if is_frozen(self.estimator):
+            self.estimator_ = self.estimator
+        else:
+            self.estimator_ = fit_estimator(
+                self.estimator, samples, codes, shape=self.image_shape_, n_classes=len(classes)
+            )
+        self._model = adapt(self.estimator_, input_shape=samples.shape[1:])
+        if is_frozen(self.estimator):
+            classes, self._units = resolve_units(self._model, y=labels)
+        else:
+            self._units = np.arange(len(classes))
+        self._grow(classes, X)
+
+    def _sorted_by_model(self, X: Any) -> NDArray[np.float64]:
+        """Ask the model to which class each sample belongs."""
+        samples, parts = as_float32(np.asarray(X)), []
+        import torch
+
+        with self._model.session(), torch.no_grad():
+            for first in range(0, len(samples), self._model.batch_size):
+                x = self._model.tensor(samples[first : first + self._model.batch_size])
+                parts.append(self._model.probabilities(x).cpu().numpy()[:, self._units])
+        share = np.concatenate(parts).astype(np.float64)
+        del self._model  # a copy of what estimator_ holds; not to be pickled
+        if self.labels_from == "prediction":
+            return np.eye(share.shape[1])[share.argmax(axis=1)]
+        return share / share.sum(axis=1, keepdims=True)
+
+    def _dataset(self) -> xr.Dataset:
+        return contrast_dataset(
+            self._sums,
+            self._counts,
+            self.classes_,
+            image_shape=self.image_shape_,
+            normalize=self.normalize,
+            parameters={"labels_from": self.labels_from},
+            feature_names=getattr(self, "feature_names_in_", None),
+        )

@@ -1,0 +1,308 @@
+"""From a model to the labelled patterns: what the estimator and its functional twin share."""
+
+from __future__ import annotations
+
+import logging
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from pncviz.data import resolve_seed
+from pncviz.dataset import build_patterns, common_attrs, printable
+from pncviz.exceptions import LabelError, ParameterError, PatternWarning
+from pncviz.models import TiledModel, TorchModel, require
+from pncviz.registry import distribution_of, make_attack, make_strategy
+from pncviz.specs import Attack, Extraction, Model, Stop, Strategy
+from pncviz.synthesis import blame, extract, make_streams
+
+__all__ = ["MAX_BYTES", "Course"]
+
+logger = logging.getLogger("pncviz")
+
+#: The most that patterns may take while they are made.
+MAX_BYTES = 8 * 2**30
+
+_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Everything about an extraction but the model: parts, stop rule, seed, limits."""
+
+    strategy: Strategy
+    attack: Attack
+    stop: Stop
+    seed: int
+    labels: Any = None
+    batch_size: int | None = None
+    deterministic: bool = False
+    precision: str | None = None
+    n_blocks: int = 0
+    max_bytes: int = MAX_BYTES
+    verbose: int = 0
+    progress: Callable[[int], object] | None = field(default=None, compare=False)
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        strategy: str | Strategy,
+        attack: str | Attack,
+        max_iter: int,
+        max_loss: float | None,
+        min_confidence: float | None,
+        random_state: Any,
+        **options: Any,
+    ) -> Course:
+        """Check every parameter before any work, and make parts of names."""
+        part = make_strategy(strategy) if isinstance(strategy, str) else strategy
+        if not isinstance(part, Strategy):
+            raise ParameterError(f"`strategy` must be a name or a Strategy, got {strategy!r:.80}.")
+        means = make_attack(attack) if isinstance(attack, str) else attack
+        if not isinstance(means, Attack):
+            raise ParameterError(f"`attack` must be a name or an Attack, got {attack!r:.80}.")
+        part, means = clone(part), clone(means)  # prepare() may store what it learns
+        part.validate()
+        means.validate()
+        _check_stop(max_iter, max_loss, min_confidence)
+        for name in ("batch_size", "max_bytes"):
+            value = options.get(name)
+            if value is not None and not _is_count(value):
+                raise ParameterError(f"`{name}` must be a positive integer, got {value!r}.")
+        if options.get("precision") not in (None, *_PRECISIONS):
+            raise ParameterError(
+                f'`precision` must be None, "float32" or "float64", got {options["precision"]!r}.'
+            )
+        stop = Stop(max_iter=int(max_iter), max_loss=max_loss, min_confidence=min_confidence)
+        seed = resolve_seed(random_state)
+        return cls(strategy=part, attack=means, stop=stop, seed=seed, **options)
+
+    def run(
+        self,
+        model: Model,
+        classes: NDArray[Any],
+        units: NDArray[np.int64],
+        *,
+        image_shape: tuple[int, ...],
+        data: tuple[NDArray[Any] | None, NDArray[Any] | None] = (None, None),
+        feature_names: Any = None,
+    ) -> xr.Dataset:
+        """Extract the patterns of the chosen labels, and label them.
+
+        Parameters
+        ----------
+        model : Model
+        classes, units : the model's labels, and the output unit of each
+        image_shape : tuple of int
+        data : (X, y)
+            For parts that prepare on data.
+        feature_names : array-like of str, optional
+        """
+        positions = self._positions(classes)
+        model = self._fitted_out(model)
+        require(model, self.attack)
+        self._check_size(model, len(positions))
+        for part in (self.strategy, self.attack):
+            with blame(part, "prepare"):
+                part.prepare(*(_read_only(array) for array in data))
+        targets = units[positions]
+        with model.session(), self._progress(len(positions)) as progress:
+            own = self.strategy.extract
+            streams = make_streams(self.seed, positions.tolist())
+            if own is not None:
+                with blame(self.strategy, "extract"):
+                    found = own(model, self.attack, targets, self.stop, streams)
+            else:
+                found = extract(
+                    self.strategy,
+                    model,
+                    self.attack,
+                    targets,
+                    self.stop,
+                    streams,
+                    image_shape=image_shape,
+                    n_blocks=self.n_blocks,
+                    progress=progress,
+                )
+            answers = self._answers(model, found, targets, units)
+        names = _Names(classes, units)
+        dataset = build_patterns(
+            pattern=found.pattern,
+            labels=classes[positions],
+            image_shape=image_shape,
+            confidence=found.confidence,
+            loss=found.loss,
+            n_iter=found.n_iter,
+            prediction=names.of(found.unit),
+            stop_reason=found.stop_reason,
+            success_rate=found.success_rate,
+            pattern_prediction=names.of(answers[0]),
+            pattern_confidence=answers[1],
+            attrs=self._attrs(model),
+            loss_units="nat" if getattr(self.attack, "loss", "") != "squared_error" else "1",
+            feature_names=feature_names,
+            trace=found.trace,
+            block=found.block,
+            n_block=found.n_block,
+        )
+        _warn_of_failures(dataset)
+        return dataset
+
+    # ---------------------------------------------------------------------- inside
+
+    def _positions(self, classes: NDArray[Any]) -> NDArray[np.int64]:
+        if self.labels is None:
+            return np.arange(len(classes))
+        wanted, known = np.atleast_1d(np.asarray(self.labels)).tolist(), classes.tolist()
+        missing = [label for label in wanted if label not in known]
+        if missing or not wanted or len(set(wanted)) < len(wanted):
+            problem = f"are not among the model's: {missing}" if missing else "repeat or are none"
+            raise LabelError(f"`labels` {problem}. The model's classes are {known[:20]}.")
+        return np.array([known.index(label) for label in wanted], dtype=np.int64)
+
+    def _fitted_out(self, model: Model) -> Model:
+        """Give the model the precision, batch size and determinism asked for."""
+        if isinstance(model, TorchModel):
+            dtype = _PRECISIONS.get(self.precision or "", model.dtype)
+            if dtype != model.dtype:
+                model = model.astype(dtype)
+        if self.batch_size is not None:
+            model.batch_size = int(self.batch_size)
+        if self.deterministic and isinstance(model, TorchModel):
+            return TiledModel(model)
+        return model
+
+    def _check_size(self, model: Model, k: int) -> None:
+        # The sum in float64, its copy in the model's precision, and the dataset's.
+        estimate = k * math.prod(model.input_shape) * 8 * (2 + 2 * self.n_blocks)
+        logger.info("Patterns will take about %.1f MB.", estimate / 2**20)
+        if estimate > self.max_bytes:
+            raise ParameterError(
+                f"{k} patterns of shape {model.input_shape} need about {estimate:,} bytes, more "
+                f"than `max_bytes` ({self.max_bytes:,}). Choose fewer `labels`, or raise it."
+            )
+
+    @contextmanager
+    def _progress(self, k: int) -> Iterator[Callable[[int], object] | None]:
+        if self.progress is not None or not self.verbose:
+            yield self.progress
+            return
+        from rich.progress import Progress
+
+        with Progress() as bar:
+            task = bar.add_task("patterns", total=k * self.strategy.n_examples)
+            yield lambda n: bar.advance(task, n)
+
+    def _answers(
+        self,
+        model: Model,
+        found: Extraction,
+        targets: NDArray[np.int64],
+        units: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Ask the model what it calls the patterns themselves; sums count as means."""
+        n = self.strategy.n_examples if self.strategy.reduction == "sum" else 1
+        parts = []
+        with torch.no_grad():
+            for first in range(0, len(targets), model.batch_size):
+                x = model.tensor(found.pattern[first : first + model.batch_size] / n)
+                parts.append(model.probabilities(x).cpu().numpy())
+        share = np.concatenate(parts).astype(np.float64)
+        named = units[share[:, units].argmax(axis=1)]
+        return named, share[np.arange(len(targets)), targets]
+
+    def _attrs(self, model: Model) -> dict[str, Any]:
+        parts = {"strategy": self.strategy, "attack": self.attack}
+        plugins = dict(map(distribution_of, parts.values()))
+        plugins.pop("pncviz", None)
+        parameters: dict[str, object] = {
+            name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
+        }
+        parameters |= {
+            "max_iter": self.stop.max_iter,
+            "max_loss": self.stop.max_loss,
+            "min_confidence": self.stop.min_confidence,
+            "batch_size": model.batch_size,
+            "precision": str(model.dtype).removeprefix("torch."),
+            "deterministic": self.deterministic,
+            "threads": 1 if self.deterministic else torch.get_num_threads(),
+        }
+        return common_attrs(
+            "patterns",
+            parameters=parameters,
+            random_state=self.seed,
+            plugins=plugins,
+            deterministic=self.deterministic,
+            device=str(model.device),
+            cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        )
+
+
+class _Names:
+    """From output units back to labels."""
+
+    def __init__(self, classes: NDArray[Any], units: NDArray[np.int64]) -> None:
+        self._label = dict(zip(units.tolist(), classes.tolist(), strict=True))
+        self._text = classes.dtype.kind == "U"
+
+    def of(self, units: NDArray[np.int64]) -> NDArray[Any]:
+        """Name each unit; one that no class has is "unit 7", or -1 among integers."""
+        return np.array(
+            [self._label.get(u, f"unit {u}" if self._text else -1) for u in units.tolist()]
+        )
+
+
+def _warn_of_failures(patterns: xr.Dataset) -> None:
+    failed = patterns.sel(label=~patterns["succeeded"])
+    if not failed.sizes["label"]:
+        return
+    rows = [
+        f"{printable(label)} ({reason})"
+        for label, reason in zip(
+            failed["label"].values.tolist(), failed["stop_reason"].values.tolist(), strict=True
+        )
+    ]
+    hint = (
+        ' No gradient reaches a zero start in such a model: try strategy="noise".'
+        if "vanished_gradient" in failed["stop_reason"].values
+        else " Try more iterations or another learning rate."
+    )
+    warnings.warn(
+        f"{len(rows)} of {patterns.sizes['label']} patterns did not reach their class: "
+        f"{', '.join(rows[:10])}.{hint}",
+        PatternWarning,
+        stacklevel=4,
+    )
+
+
+def _read_only(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    if array is None:
+        return None
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+
+def _check_stop(max_iter: object, max_loss: object, min_confidence: object) -> None:
+    if not _is_count(max_iter):
+        raise ParameterError(f"`max_iter` must be a positive integer, got {max_iter!r}.")
+    for name, value, high in (("max_loss", max_loss, math.inf), ("min_confidence", min_confidence, 1)):
+        if value is None:
+            continue
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value <= high:
+            allowed = "a positive number" if high == math.inf else "a number in (0, 1]"
+            raise ParameterError(f"`{name}` must be None or {allowed}, got {value!r}.")

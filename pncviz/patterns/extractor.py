@@ -1,0 +1,260 @@
+"""Adversarial patterns as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from pncviz.comparison import similarity_matrix
+from pncviz.data import (
+    as_float32,
+    check_labels,
+    check_same_shape,
+    check_samples,
+    encode_labels,
+    output_names,
+    resolve_image_shape,
+)
+from pncviz.exceptions import LabelError
+from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
+from pncviz.patterns.course import MAX_BYTES, Course
+from pncviz.specs import Attack, Strategy
+
+__all__ = ["AdversarialPatternExtractor"]
+
+
+class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+    """Patterns of the classes as a model sees them; transforms samples to similarities with them.
+
+    Parameters
+    ----------
+    estimator : skorch net, torch.nn.Module, or scikit-learn classifier
+        An unfitted net is cloned and fitted; ``FrozenEstimator(net)`` and a bare module are used
+        as they are.
+    strategy : str or Strategy, default="zero"
+        A name, or an instance of :func:`~pncviz.make_strategy`, whose parameters can then be
+        searched as ``strategy__scale``.
+    attack : str or Attack, default="gradient_descent"
+        Likewise.
+    max_iter : int, default=1000
+    max_loss : float, optional
+        Stop a pattern once its loss (nats for cross-entropy) is at most this.
+    min_confidence : float, optional
+        Stop a pattern once the target's probability is at least this.
+    image_shape : (rows, columns) or (channels, rows, columns), optional
+        How to label and draw flat samples.
+    classes : array-like of shape (n_classes,), optional
+        Labels of the output units, in order.
+    labels : array-like, optional
+        The classes to extract; all by default.
+    similarity : str, default="pearson"
+        The metric of ``transform``.
+    batch_size : int, optional
+        The most inputs at once; bounds memory.
+    deterministic : bool, default=False
+        The same bits for every batch size, order, subset of labels and number of threads.
+    precision : {"float32", "float64"}, optional
+        Compute on a copy of the module in this precision; by default in its own.
+    n_blocks : int, default=0
+        Keep sums over so many interleaved blocks of examples, for resampling.
+    output : {"auto", "logits", "probabilities", "log_probabilities"}, default="auto"
+        What a bare module gives.
+    adapter : str, optional
+        Force the adapter of that name.
+    max_bytes : int
+        Refuse to start if the patterns alone would take more.
+    random_state : int, RandomState, Generator or None, default=None
+        Of the starts and, when a net is fitted, of its initialisation and shuffling.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    patterns_ : xarray.Dataset
+        See :func:`~pncviz.extract_patterns`.
+    estimator_ : the fitted estimator
+    classes_ : ndarray of shape (n_classes,)
+        The model's classes.
+    labels_ : ndarray of shape (n_patterns,)
+        The classes extracted.
+    image_shape_ : tuple of int
+    n_features_in_ : int
+    n_iter_ : int
+        The most updates that a pattern took.
+
+    References
+    ----------
+    dough2020.
+
+    Examples
+    --------
+    >>> from pncviz import load_dataset, make_classifier
+    >>> data = load_dataset("overlapping")
+    >>> net = make_classifier("fc", max_epochs=100)
+    >>> extractor = AdversarialPatternExtractor(net, max_iter=100, random_state=0)
+    >>> extractor.fit_transform(data.X, data.y).shape
+    (4, 4)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        strategy: str | Strategy = "zero",
+        attack: str | Attack = "gradient_descent",
+        max_iter: int = 1000,
+        max_loss: float | None = None,
+        min_confidence: float | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        classes: Any = None,
+        labels: Any = None,
+        similarity: str = "pearson",
+        batch_size: int | None = None,
+        deterministic: bool = False,
+        precision: str | None = None,
+        n_blocks: int = 0,
+        output: str = "auto",
+        adapter: str | None = None,
+        max_bytes: int = MAX_BYTES,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.strategy = strategy
+        self.attack = attack
+        self.max_iter = max_iter
+        self.max_loss = max_loss
+        self.min_confidence = min_confidence
+        self.image_shape = image_shape
+        self.classes = classes
+        self.labels = labels
+        self.similarity = similarity
+        self.batch_size = batch_size
+        self.deterministic = deterministic
+        self.precision = precision
+        self.n_blocks = n_blocks
+        self.output = output
+        self.adapter = adapter
+        self.max_bytes = max_bytes
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> AdversarialPatternExtractor:
+        """Fit the estimator, unless it is frozen, and extract its patterns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or \
+                (n_samples, channels, rows, columns)
+            The model sees samples in this shape.
+        y : array-like of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            X, y or a parameter cannot be used, or there is only one class.
+        ModelError
+            The model cannot be reached, or cannot serve the attack.
+        PluginError
+            A strategy or attack broke its contract.
+        """
+        course = self._course()
+        checked = check_samples(X, estimator=self)
+        labels = check_labels(y, len(checked), X=X)
+        if len(np.unique(labels)) < 2:
+            raise LabelError(f"y has only one class, {labels[:1].tolist()}; patterns need two.")
+        image_shape = resolve_image_shape(checked.shape[1:], self.image_shape)
+        samples = as_float32(checked)
+        model, classes, units = self._model(samples, labels, image_shape, course.seed)
+        self.patterns_ = course.run(
+            model,
+            classes,
+            units,
+            image_shape=image_shape,
+            data=(samples, labels),
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
+        self.classes_ = classes
+        self.labels_ = self.patterns_["label"].values
+        self.image_shape_ = image_shape
+        self._sample_shape = samples.shape[1:]
+        self.n_iter_ = int(self.patterns_["n_iter"].max())
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Compare each sample with each class's pattern.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, …)
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_patterns)
+            In the units of the metric.
+        """
+        check_is_fitted(self, "patterns_")
+        samples = check_samples(X, estimator=self, reset=False)
+        check_same_shape(samples, self._sample_shape)
+        return similarity_matrix(
+            samples.reshape(-1, *self.image_shape_),
+            self.patterns_["pattern"].values,
+            self.similarity,
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Name the columns of ``transform``: the metric and the class."""
+        check_is_fitted(self, "patterns_")
+        return output_names(self, self.similarity, self.labels_, input_features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _course(self) -> Course:
+        return Course.checked(
+            strategy=self.strategy,
+            attack=self.attack,
+            max_iter=self.max_iter,
+            max_loss=self.max_loss,
+            min_confidence=self.min_confidence,
+            random_state=self.random_state,
+            labels=self.labels,
+            batch_size=self.batch_size,
+            deterministic=self.deterministic,
+            precision=self.precision,
+            n_blocks=self.n_blocks,
+            max_bytes=self.max_bytes,
+            verbose=self.verbose,
+        )
+
+    def _model(
+        self,
+        samples: NDArray[np.float32],
+        labels: NDArray[Any],
+        image_shape: tuple[int, ...],
+        seed: int,
+    ) -> tuple[Any, NDArray[Any], NDArray[np.int64]]:
+        """Give the model, its classes and their units; fits a clone unless frozen."""
+        frozen = is_frozen(self.estimator)
+        classes, codes = encode_labels(labels, None if frozen else self.classes)
+        self.estimator_ = self.estimator
+        if not frozen:
+            self.estimator_ = fit_estimator(
+                self.estimator, samples, codes, shape=image_shape, n_classes=len(classes), seed=seed
+            )
+        model = adapt(
+            self.estimator_,
+            input_shape=samples.shape[1:],
+            output=self.output,
+            adapter=self.adapter,
+        )
+        if frozen:
+            return model, *resolve_units(model, classes=self.classes, y=labels)
+        return model, classes, np.arange(len(classes))
