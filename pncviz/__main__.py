@@ -1,0 +1,5 @@
+"""``python -m pncviz``."""
+
+from pncviz.cli import main
+
+main()

@@ -1,0 +1,240 @@
+"""The commands that do the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pncviz.cli.common import parse_params, parse_shape, steps, table
+
+__all__ = ["compare", "contrast", "demo", "extract", "show", "train"]
+
+_Output = Annotated[Path, typer.Option("--output", "-o", help="A .nc file.")]
+_DatasetParam = Annotated[
+    list[str], typer.Option("--dataset-param", help="NAME=VALUE of the dataset, such as folder=…")
+]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where results go.")] = Path("pncviz-demo"),
+    dataset: Annotated[
+        list[str], typer.Option(help="A dataset; may be repeated. [default: the three small ones]")
+    ] = [],  # noqa: B006 # typer copies it
+    seed: Annotated[int, typer.Option(min=0, help="Of training and starts.")] = 0,
+) -> None:
+    """Train small nets, extract patterns by three strategies, compare them with the contrasts."""
+    with steps(1) as step:
+        step("loading torch")
+        from pncviz.demo import DATASETS, HEAD, STEPS, run_demo, write_summary
+    names = list(dict.fromkeys(dataset)) or list(DATASETS)
+    with steps(STEPS * len(names)) as step:
+        outcomes = run_demo(out, names, seed=seed, step=step)
+    summary = write_summary(outcomes, out / "summary.md")
+    rows = [row for outcome in outcomes for row in outcome.rows()]
+    table(HEAD, rows)
+    for outcome in outcomes:
+        for _, strategy, _, nearest, _ in outcome.rows():
+            typer.echo(
+                f"{outcome.dataset}, {strategy}: {nearest} patterns are nearest to their own "
+                "class's contrast."
+            )
+    typer.echo(f"Pictures and files: {summary}")
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="Its name; see `pncviz datasets list`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model's file, .safetensors.")],
+    architecture: Annotated[str, typer.Option(help="Such as fc or cnn.")] = "fc",
+    optimizer: Annotated[str, typer.Option(help="sgd or adam.")] = "sgd",
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    max_epochs: Annotated[int, typer.Option(min=1)] = 20,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    stop_loss: Annotated[float | None, typer.Option(help="Stop at this training loss.")] = None,
+    stop_accuracy: Annotated[
+        float | None, typer.Option(help="Stop at this training accuracy.")
+    ] = None,
+    architecture_param: Annotated[
+        list[str], typer.Option("--architecture-param", help="NAME=VALUE, such as hidden=[100]")
+    ] = [],  # noqa: B006
+    dataset_param: _DatasetParam = [],  # noqa: B006
+    device: str = "cpu",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train a classifier on a dataset, and keep it."""
+    import torch
+
+    from pncviz import load_dataset, make_classifier, save_classifier
+    from pncviz.dataset.atomic import check_folder
+
+    check_folder(out.absolute())
+    data = load_dataset(dataset, **parse_params(dataset_param, "--dataset-param"))
+    net = make_classifier(
+        architecture,
+        optimizer=optimizer,
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        stop_loss=stop_loss,
+        stop_accuracy=stop_accuracy,
+        device=device,
+        **parse_params(architecture_param, "--architecture-param"),
+    )
+    from pncviz.data import encode_labels
+
+    classes, codes = encode_labels(data.y)
+    net.set_params(module__n_classes=len(classes))
+    with steps(1) as step:
+        step(f"training {architecture} on {dataset}")
+        torch.manual_seed(seed)
+        net.fit(data.X, codes)
+    info = {"dataset": dataset, "image_shape": data.image_shape, "seed": seed}
+    save_classifier(net, out, labels=classes, **info)
+    test = f"{len(data.X_test)} test samples"
+    if len(data.X_test):
+        _, test_codes = encode_labels(data.y_test, classes)
+        test = f"test accuracy {net.score(data.X_test, test_codes):.4f}"
+    typer.echo(f"{out}: {len(net.history)} epochs, {test}")
+
+
+def extract(
+    model: Annotated[Path, typer.Argument(help="A file of `pncviz train`.")],
+    output: _Output,
+    strategy: Annotated[str, typer.Option(help="Such as zero, noise or aai.")] = "zero",
+    strategy_param: Annotated[
+        list[str], typer.Option("--strategy-param", help="NAME=VALUE, such as scale=.1")
+    ] = [],  # noqa: B006
+    attack: Annotated[str, typer.Option()] = "gradient_descent",
+    attack_param: Annotated[
+        list[str], typer.Option("--attack-param", help="NAME=VALUE, such as learning_rate=.1")
+    ] = [],  # noqa: B006
+    max_iter: Annotated[int, typer.Option(min=1)] = 1000,
+    max_loss: Annotated[float | None, typer.Option(help="In nats.")] = None,
+    min_confidence: Annotated[float | None, typer.Option(help="In (0, 1].")] = None,
+    label: Annotated[
+        list[str], typer.Option("--label", help="A class; may be repeated. [default: all]")
+    ] = [],  # noqa: B006
+    image_shape: Annotated[str | None, typer.Option(help="Such as 28x28.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Same bits for any batch size and threads.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the starts.")] = None,
+    device: str = "cpu",
+) -> None:
+    """Extract a model's class patterns."""
+    from pncviz.dataset import check_writable
+
+    check_writable(output)
+    from pncviz import extract_patterns, load_classifier, make_attack, make_strategy, save, summary
+
+    part = make_strategy(strategy, **parse_params(strategy_param, "--strategy-param"))
+    means = make_attack(attack, **parse_params(attack_param, "--attack-param"))
+    net = load_classifier(model, device=device)
+    shape = parse_shape(image_shape, "--image-shape") or net.info_.get("image_shape")
+    patterns = extract_patterns(
+        net,
+        input_shape=tuple(net.info_["params"]["input_shape"]),
+        image_shape=shape,
+        labels=_labels(label, net.classes_),
+        strategy=part,
+        attack=means,
+        max_iter=max_iter,
+        max_loss=max_loss,
+        min_confidence=min_confidence,
+        batch_size=batch_size,
+        deterministic=deterministic,
+        random_state=seed,
+        verbose=1,
+    )
+    save(patterns, output)
+    typer.echo(summary(patterns))
+
+
+def _labels(given: list[str], classes: Any) -> list[Any] | None:
+    """Turn command-line text into the model's own labels."""
+    names = {str(label): label for label in classes.tolist()}
+    unknown = [text for text in given if text not in names]
+    if unknown:
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: the model's classes are {', '.join(names)}.",
+            param_hint="--label",
+        )
+    return [names[text] for text in given] or None
+
+
+def contrast(
+    dataset: Annotated[str, typer.Argument(help="Its name; see `pncviz datasets list`.")],
+    output: _Output,
+    normalize: Annotated[str, typer.Option(help="minmax or none.")] = "minmax",
+    dataset_param: _DatasetParam = [],  # noqa: B006
+) -> None:
+    """Contrast each class's mean image with the mean of all the others."""
+    from pncviz.dataset import check_writable
+
+    check_writable(output)
+    from pncviz import load_dataset, positive_negative_contrast, save, summary
+
+    data = load_dataset(dataset, **parse_params(dataset_param, "--dataset-param"))
+    rule = None if normalize.lower() == "none" else normalize
+    contrasts = positive_negative_contrast(data.X, data.y, normalize=rule)
+    save(contrasts, output)
+    typer.echo(summary(contrasts))
+
+
+def compare(
+    patterns: Annotated[Path, typer.Argument(help="A file of `pncviz extract`.")],
+    contrasts: Annotated[Path, typer.Argument(help="A file of `pncviz contrast`.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file.")] = None,
+    metric: Annotated[list[str], typer.Option(help="May be repeated.")] = ["pearson"],  # noqa: B006
+) -> None:
+    """Compare every pattern with every contrast."""
+    from pncviz.dataset import check_writable
+
+    if output is not None:
+        check_writable(output)
+    from pncviz import compare as compare_all
+    from pncviz import load, own_class, save, summary
+
+    similarities = compare_all(load(patterns), load(contrasts), metrics=metric)
+    if output is not None:
+        save(similarities, output)
+    typer.echo(summary(similarities))
+    own = own_class(similarities)
+    for name in own["metric"].values.tolist():
+        near = own["nearest"].sel(metric=name)
+        typer.echo(
+            f"{name}: {int(near.sum())} of {near.size} patterns are nearest to their own class's "
+            "contrast."
+        )
+
+
+def show(
+    files: Annotated[list[Path], typer.Argument(help="One or more .nc files.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .png to draw.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Of similarities; the first if none.")] = None,
+) -> None:
+    """Print what result files hold, and draw them: patterns and contrasts in rows."""
+    if output is not None and output.suffix != ".png":
+        raise typer.BadParameter(f"{output} must end in .png.", param_hint="--output")
+    from pncviz import load, summary
+
+    results = [load(file) for file in files]
+    for file, result in zip(files, results, strict=True):
+        typer.echo(f"{file} ({result.attrs['kind']})")
+        typer.echo(summary(result))
+    if output is None:
+        return
+    from pncviz import PatternDisplay, SimilarityDisplay
+    from pncviz.displays.common import save_png
+
+    kinds = {result.attrs["kind"] for result in results}
+    if kinds == {"similarities"} and len(results) == 1:
+        figure = SimilarityDisplay.from_dataset(results[0], metric=metric).plot().figure_
+    elif "similarities" not in kinds:
+        figure = PatternDisplay.from_dataset(*results).plot().figure_
+    else:
+        raise typer.BadParameter("Draw one file of similarities alone, or patterns and contrasts.")
+    save_png(figure, output)
+    typer.echo(f"Drawn: {output}")
