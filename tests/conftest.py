@@ -1,0 +1,44 @@
+"""What the tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def mnist_folder():
+    """The folder that holds mnist/ and fashion-mnist/, or a skip that says why."""
+    for folder in (os.environ.get("PNCVIZ_DATA"), ROOT.parent / "shared" / "data"):
+        if folder and (Path(folder) / "mnist").is_dir():
+            return Path(folder)
+    pytest.skip("MNIST is not here: set PNCVIZ_DATA to a folder with mnist/ and fashion-mnist/")
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_folder):
+    """MNIST, whole."""
+    from pncviz import load_dataset
+
+    return load_dataset("mnist", folder=mnist_folder / "mnist")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits, split."""
+    from pncviz import load_dataset
+
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def digits_net(digits):
+    """A trained FC on digits; tests must not change it."""
+    from pncviz import make_classifier
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_classifier("fc", max_epochs=15).fit(digits.X, digits.y)
