@@ -21,24 +21,23 @@ DIVERGED_AT = 1e6
 LOOK_EVERY = 10
 
 Step: TypeAlias = Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]]
-_Loss: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+_Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 _RUNNING = -1
 _MAX_ITER, _MAX_LOSS, _MIN_CONFIDENCE, _VANISHED, _DIVERGED = range(len(STOP_REASONS))
 
 
-def _cross_entropy(logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    loss = torch.nn.functional.cross_entropy(logits, codes, reduction="none")
-    return loss, (-loss.detach()).exp()
+def _cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, codes, reduction="none")
 
 
-def _squared_error(logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+def _squared_error(logits: Tensor, codes: Tensor) -> Tensor:
     p = logits.softmax(dim=1)
     wanted = torch.nn.functional.one_hot(codes, p.shape[1]).to(p.dtype)
-    return ((p - wanted) ** 2).sum(dim=1), p.detach().gather(1, codes[:, None])[:, 0]
+    return ((p - wanted) ** 2).sum(dim=1)
 
 
-#: Name -> (logits, codes) to the loss and the target's confidence, per row.
+#: Name -> (logits, codes) to the loss of each row.
 LOSSES: dict[str, _Loss] = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
 
 
@@ -61,8 +60,13 @@ class _Rows:
 
     _KEPT = ("x", "reason", "n_iter", "loss", "confidence")
 
-    def record(self, iteration: int, loss: Tensor, confidence: Tensor) -> Tensor:
-        """Note where running rows are, and stop those that meet a rule; gives who still runs."""
+    def record(
+        self, iteration: int, loss: Tensor, confidence: Tensor, among: Tensor | None = None
+    ) -> Tensor:
+        """Note where running rows are, and stop those that meet a rule; gives who still runs.
+
+        ``among`` limits who may be found diverged.
+        """
         running = self.reason == _RUNNING
         # A loss that is no number keeps the last one that was.
         known = running & torch.isfinite(loss)
@@ -70,7 +74,8 @@ class _Rows:
         self.confidence = torch.where(known, confidence, self.confidence)
         if self.trace_every and iteration % self.trace_every == 0:
             self._trace(iteration, running)
-        self.finish(running & ~known, _DIVERGED)
+        lost = running & ~known
+        self.finish(lost if among is None else lost & among, _DIVERGED)
         if self.stop.max_loss is not None:
             self.finish(known & (loss <= self.stop.max_loss), _MAX_LOSS)
         if self.stop.min_confidence is not None:
@@ -83,10 +88,10 @@ class _Rows:
             rows & (self.reason == _RUNNING), self.reason.new_tensor(reason), self.reason
         )
 
-    def advance(self, new: Tensor, running: Tensor) -> None:
-        """Move running rows, except those that would leave every bound."""
-        size = torch.linalg.vector_norm(new.flatten(1), ord=torch.inf, dim=1)
-        fine = running & (size <= DIVERGED_AT)  # False for NaN too
+    def advance(self, new: Tensor, running: Tensor, among: Tensor | None = None) -> None:
+        """Move running rows, except those (``among`` these) that would leave every bound."""
+        bounded = _size(new) <= DIVERGED_AT  # False for NaN too
+        fine = running & (bounded if among is None else bounded | ~among)
         self.finish(running & ~fine, _DIVERGED)
         self.x = torch.where(fine.reshape(-1, *[1] * (new.ndim - 1)), new, self.x)
         self.n_iter = self.n_iter + fine
@@ -189,43 +194,97 @@ def descend(
     if loss not in LOSSES:
         raise ParameterError(f"`loss` must be one of {', '.join(LOSSES)}, got {loss!r}.")
     rows = _Rows(start, target.codes, stop, trace_every)
+    every_step = bool(trace_every) or stop.max_loss is not None or stop.min_confidence is not None
+    grade = _Grade(model, target, LOSSES[loss])
     state: Any = None
-    for iteration in range(stop.max_iter + 1):
-        last = iteration == stop.max_iter
-        value, confidence, gradient = _evaluate(model, rows, target, LOSSES[loss], not last)
-        running = rows.record(iteration, value, confidence)
-        if last:
-            rows.finish(running, _MAX_ITER)
+    iteration = 0
+    while True:
+        if iteration == stop.max_iter:
+            rows.finish(rows.record(iteration, *grade(rows.x, rows.codes, last=True)), _MAX_ITER)
             break
-        assert gradient is not None  # asked for unless last
+        value, confidence, gradient = grade(rows.x, rows.codes, last=False)
+        running = rows.record(iteration, value, confidence)
         new, state = step(rows.x, gradient, state)
         look = iteration % LOOK_EVERY == 0
         if look:
-            # Absorbing, so a late look changes no pattern; and a target that is reached may rest.
+            # Absorbing, so a late look changes no pattern.
             still = ~(gradient.flatten(1) != 0).any(1) & ~(new != rows.x).flatten(1).any(1)
             rows.finish(still, _VANISHED)
             running = rows.reason == _RUNNING
         rows.advance(new, running)
+        iteration += 1
         if look:
             state = rows.retire(state)
             if not len(rows.place):
                 break
+            if not every_step:
+                n = min(LOOK_EVERY - 1, stop.max_iter - iteration)
+                state = _glide(grade, rows, step, state, n)
+                iteration += n
     rows.store()
     return rows.result()
 
 
-def _evaluate(
-    model: Model, rows: _Rows, target: Target, loss: _Loss, differentiate: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Give loss, confidence and, if asked for, the gradient of the summed loss."""
-    x = rows.x.detach().requires_grad_(differentiate)
-    value, confidence = loss(model.logits(x), rows.codes)
-    if not target.targeted:
-        value, confidence = -value, 1 - confidence
-    if not differentiate:
-        return value.detach(), confidence, None
-    (gradient,) = torch.autograd.grad(value.sum(), x)
-    return value.detach(), confidence, gradient
+class _Grade:
+    """Loss and confidence of each row, and the gradient of the summed loss."""
+
+    def __init__(self, model: Model, target: Target, loss: _Loss) -> None:
+        self.model, self.sign, self.loss = model, 1.0 if target.targeted else -1.0, loss
+
+    def __call__(self, x: Tensor, codes: Tensor, *, last: bool) -> tuple[Tensor, ...]:
+        """Give loss, confidence and, unless last, gradient.
+
+        Untargeted, the loss is negative and the confidence that of not being the unit.
+        """
+        if last:
+            with torch.no_grad():
+                logits = self.model.logits(x)
+                parts: tuple[Tensor, ...] = (self.loss(logits, codes),)
+        else:
+            value, logits, gradient = self.full(x, codes)
+            parts = (value, gradient)
+        share = logits.softmax(dim=1).gather(1, codes[:, None])[:, 0]
+        return (self.sign * parts[0], share if self.sign > 0 else 1 - share, *parts[1:])
+
+    def gradient(self, x: Tensor, codes: Tensor) -> Tensor:
+        """Give the gradient of the summed loss to the input."""
+        return self.full(x, codes)[2]
+
+    def full(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give loss, logits and gradient from one pass."""
+        x = x.detach().requires_grad_()
+        logits = self.model.logits(x)
+        value = self.loss(logits, codes)
+        # Weights of the sum over rows: one, or minus one to climb.
+        (gradient,) = torch.autograd.grad(value, x, torch.full_like(value, self.sign))
+        return value.detach(), logits.detach(), gradient
+
+
+def _glide(grade: _Grade, rows: _Rows, step: Step, state: Any, n: int) -> Any:
+    """Take n steps unguarded, and once more with a guard for rows that got out of bounds.
+
+    Without rules on loss or confidence, divergence alone can stop a row between two looks. The
+    guard is for the rows that end out of bounds, so that none depends on the others.
+    """
+    x, before = rows.x, state
+    for _ in range(n):
+        x, state = step(x, grade.gradient(x, rows.codes), state)
+    suspects = ~(_size(x) <= DIVERGED_AT)
+    if not bool(suspects.any()):
+        rows.x, rows.n_iter = x, rows.n_iter + n
+        return state
+    state = before
+    for _ in range(n):
+        value, confidence, gradient = grade(rows.x, rows.codes, last=False)
+        running = rows.record(-1, value, confidence, among=suspects)
+        new, state = step(rows.x, gradient, state)
+        rows.advance(new, running, among=suspects)
+    return state
+
+
+def _size(x: Tensor) -> Tensor:
+    """The largest magnitude of each row; NaN if it holds one."""
+    return torch.linalg.vector_norm(x.flatten(1), ord=torch.inf, dim=1)
 
 
 def _select(state: Any, stays: Tensor) -> Any:
