@@ -314,7 +314,7 @@ def test_labels_that_are_refused(y, match):
 
 
 def test_a_permuted_index_is_refused():
-    """y in another order than X is a LabelError with the first mismatch (raw: accepted)."""
+    """Labels in another order than X is a LabelError with the first mismatch (raw: accepted)."""
     X = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["p", "q", "r"])
     y = pd.Series([1, 2, 3], index=["p", "r", "q"])
     with pytest.raises(LabelError, match=r"at row 1 the index of X is 'q' and that of y 'r'"):

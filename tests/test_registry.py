@@ -627,6 +627,16 @@ def test_builtin_name_is_refused(name, install):
     assert registry.names("strategy") == ["aai", "noise", "zero"]
 
 
+def test_refusal_is_kept_once(install):
+    """A late registration builds the table anew; a refusal is still one failure."""
+    install("pncviz-taker", GOOD.format(name="zero"))
+    registry = Registry()
+    quiet(registry)
+    registry.register(strategies(StrategySpec(name="late", factory=Strategy)))
+    assert "late" in registry.names("strategy")
+    assert [f.name for f in registry.failures()] == ["zero"]
+
+
 def test_conflict_between_plugins(install):
     """Two distributions with one name: one warning, neither gets it, look-up names both."""
     install("pncviz-a", GOOD.format(name="board"))
@@ -924,6 +934,22 @@ def test_distribution_of_an_editable_install(install, tmp_path):
     (info / "top_level.txt").unlink()
     (info / "RECORD").write_text("_editable.pth,,\n", encoding="utf-8")
     assert distribution_of(make_strategy("board")) == ("pncviz-editable", "1.0")
+
+
+def test_distribution_in_a_shared_package(install):
+    """In a package of two editable distributions, the longest entry point that fits tells whose."""
+    install("pncviz-a", "", entries="[pncviz]\na = shared_space\n")
+    install("pncviz-b", "", entries="[pncviz]\nb = shared_space.b\n")
+    for module, owner in [("shared_space.b.parts", "pncviz-b"), ("shared_space.bb", "pncviz-a")]:
+        part = type("Mine", (), {"__module__": module})()
+        assert distribution_of(part) == (owner, "1.0")
+
+
+def test_distribution_of_a_sibling_module(install):
+    """A class beside the entry point's module, in its package, is of the same distribution."""
+    install("pncviz-a", "", entries="[pncviz]\na = sibling_space.plugin\n")
+    part = type("Mine", (), {"__module__": "sibling_space.strategies"})()
+    assert distribution_of(part) == ("pncviz-a", "1.0")
 
 
 def test_distribution_of_other_classes():

@@ -33,6 +33,8 @@ patterns = extractor.fit(data.X, data.y).patterns_
 print(patterns["pattern"].dims, patterns["pattern"].shape)
 """
 
+LOOK_UP = "from pncviz import make_strategy; print(make_strategy('checkerboard'))"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -166,23 +168,21 @@ def test_command_line(place, model):
     assert "pncviz-template" in attrs
 
 
-def test_switched_off(place, model):
-    """Switched off by its distribution's name, the name is unknown and nothing is written."""
-    options = ["--strategy", "checkerboard", "-o", "off.nc"]
-    done = place.run(
-        "-m", "pncviz", "extract", model, *options, PNCVIZ_DISABLE_PLUGINS="pncviz-template"
-    )
-    assert done.returncode == 2
-    assert 'Unknown strategy "checkerboard"' in done.stderr
-    assert not (place.folder / "off.nc").exists()
+def test_switched_off(place):
+    """Switched off by its distribution's name, the plugin's name is unknown."""
+    done = place.run("-c", LOOK_UP, PNCVIZ_DISABLE_PLUGINS="pncviz-template")
+    assert done.returncode == 1
+    assert 'UnknownNameError: Unknown strategy "checkerboard"' in done.stderr
+    assert "Checkerboard()" in place.call("-c", LOOK_UP)
 
 
 def test_unknown_without(bare, model):
-    """Without the plugin the name is unknown, and the error lists the choices."""
+    """Without the plugin the name is unknown, the choices are listed, and nothing is written."""
     options = ["--strategy", "checkerboard", "-o", "without.nc"]
     done = bare.run("-m", "pncviz", "extract", model, *options)
     assert done.returncode == 2
     assert 'Unknown strategy "checkerboard". Choices: aai, noise, zero.' in done.stderr
+    assert not (bare.folder / "without.nc").exists()
 
 
 def test_own_test_passes(place, wheel):

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNet
+from skorch import NeuralNet, NeuralNetClassifier
 from skorch.exceptions import SkorchAttributeError
 
 from pncviz.hookspecs import hookimpl
@@ -26,7 +26,7 @@ def adapt_skorch(net: Any, *, input_shape: Sequence[int], output: str = "auto") 
             f"This {type(net).__name__} is not fitted yet; call fit, or load its parameters, first."
         )
     if output == "auto":
-        output = _criterion_output(net.criterion_)
+        output = _criterion_output(net)
     try:
         classes = net.classes_
     except (AttributeError, SkorchAttributeError):
@@ -36,10 +36,13 @@ def adapt_skorch(net: Any, *, input_shape: Sequence[int], output: str = "auto") 
     return TorchModel(net.module_, input_shape=input_shape, classes=classes, output=output)
 
 
-def _criterion_output(criterion: Any) -> str:
-    """NLLLoss takes probabilities in skorch, which applies the logarithm itself."""
-    loss = torch.nn
-    if isinstance(criterion, loss.NLLLoss | loss.BCELoss):
+def _criterion_output(net: Any) -> str:
+    """Say what the criterion makes of the module's output."""
+    loss, criterion = torch.nn, net.criterion_
+    if isinstance(criterion, loss.NLLLoss):
+        # skorch's classifier applies the logarithm itself, its plain net does not.
+        return "probabilities" if isinstance(net, NeuralNetClassifier) else "log_probabilities"
+    if isinstance(criterion, loss.BCELoss):
         return "probabilities"
     if isinstance(criterion, loss.CrossEntropyLoss | loss.BCEWithLogitsLoss | loss.MultiMarginLoss):
         return "logits"
@@ -82,7 +85,9 @@ def pncviz_adapters() -> list[AdapterSpec]:
         ),
         AdapterSpec(
             name="probabilities",
-            matches=is_classifier,
+            matches=lambda estimator: (
+                hasattr(estimator, "__sklearn_tags__") and is_classifier(estimator)
+            ),
             adapt=adapt_sklearn,
             priority=-100,
             summary="any scikit-learn classifier, by predict_proba or predict",

@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNetBinaryClassifier
 
 from pncviz.exceptions import (
     AdapterError,
     ConflictError,
     ModelError,
     PluginError,
+    PluginWarning,
     PncvizError,
     PncvizWarning,
 )
@@ -42,7 +45,8 @@ def adapt(
 
     Parameters
     ----------
-    estimator : fitted skorch net, torch.nn.Module, fitted scikit-learn classifier, or FrozenEstimator
+    estimator : torch.nn.Module, or a fitted skorch net or scikit-learn classifier
+        Also within FrozenEstimator.
     input_shape : tuple of int
         One input as the model takes it.
     output : {"auto", "logits", "probabilities", "log_probabilities"}, default="auto"
@@ -59,16 +63,16 @@ def adapt(
     NotFittedError
         The estimator is not fitted.
     """
-    if isinstance(estimator, FrozenEstimator):
+    while isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
-    entry = _named(adapter) if adapter else _matching(estimator)
+    entry = _matching(estimator) if adapter is None else _named(adapter)
     spec = entry.spec
     assert isinstance(spec, AdapterSpec)  # the registry checked it
     try:
         model = spec.adapt(estimator, input_shape=input_shape, output=output)
-    except (PncvizError, ValueError, KeyboardInterrupt):  # NotFittedError is a ValueError
+    except (PncvizError, NotFittedError, KeyboardInterrupt):
         raise
-    except BaseException as error:
+    except BaseException as error:  # a plugin may even call sys.exit
         raise PluginError(
             f'adapter "{spec.name}" ({entry.origin}) failed on {type(estimator).__name__}: '
             f"{type(error).__name__}: {error}"
@@ -94,17 +98,19 @@ def _matching(estimator: Any) -> Entry:
             f"scikit-learn classifier. Adapters: {', '.join(e.spec.name for e in entries)}."
         )
     matching.sort(key=_priority, reverse=True)
-    if len(matching) > 1 and _priority(matching[0]) == _priority(matching[1]):
-        first, second = matching[:2]
+    equals = [entry for entry in matching if _priority(entry) == _priority(matching[0])]
+    if len(equals) > 1:
+        names = " and ".join(f'"{entry.spec.name}" ({entry.origin})' for entry in equals)
         raise ConflictError(
-            f'Adapters "{first.spec.name}" ({first.origin}) and "{second.spec.name}" '
-            f'({second.origin}) both fit {type(estimator).__name__}; choose with adapter="…".'
+            f"Adapters {names} fit {type(estimator).__name__} with the same priority; choose with "
+            f'adapter="{equals[0].spec.name}", say.'
         )
     return matching[0]
 
 
 def _priority(entry: Entry) -> int:
-    return entry.spec.priority  # type: ignore[attr-defined] # entries of this kind hold AdapterSpec
+    assert isinstance(entry.spec, AdapterSpec)  # the registry checked it
+    return entry.spec.priority
 
 
 def _matches(entry: Entry, estimator: Any) -> bool:
@@ -112,10 +118,13 @@ def _matches(entry: Entry, estimator: Any) -> bool:
     assert isinstance(spec, AdapterSpec)  # the registry checked it
     try:
         return bool(spec.matches(estimator))
-    except Exception as error:  # a plugin's fault must not stop the others
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's fault must not stop the others
         warnings.warn(
-            f'adapter "{spec.name}" ({entry.origin}) raised in matches(): {error}',
-            PncvizWarning,
+            f'adapter "{spec.name}" ({entry.origin}) raised {type(error).__name__} in matches(), '
+            f"so it is passed over: {error}",
+            PluginWarning,
             stacklevel=2,
         )
         return False
@@ -143,20 +152,25 @@ def fit_estimator(
     n_classes: int,
     seed: int | None = None,
 ) -> Any:
-    """Fit a clone on label codes; the caller's random state is as before.
+    r"""Fit a clone on label codes; the caller's random state is as before.
 
     A skorch net whose module takes ``input_shape`` or ``n_classes`` gets them from the data.
 
     Parameters
     ----------
     estimator : unfitted skorch net or scikit-learn classifier
-    X : ndarray of shape (n_samples, \\*input_shape)
+    X : ndarray of shape (n_samples, \*input_shape)
     codes : int64 ndarray of shape (n_samples,)
     shape : tuple of int
         What a module that asks for ``input_shape`` is told: the image shape.
     n_classes : int
     seed : int, optional
         Seeds torch during the fit.
+
+    Raises
+    ------
+    ModelError
+        A device that is not there, or a net that cannot learn these classes from these samples.
     """
     net = clone(estimator)
     if not hasattr(net, "module"):
@@ -169,15 +183,38 @@ def fit_estimator(
             PncvizWarning,
             stacklevel=3,
         )
-    device = torch.device(net.device) if net.device else torch.device("cpu")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f'The net asks for device="{net.device}", and there is no CUDA device.')
+    device = _checked_device(net.device)
     net.set_params(**_module_params(net, shape, n_classes))
-    binary = "Binary" in type(net).__name__ or "BCE" in str(net.criterion)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    binary = isinstance(net, NeuralNetBinaryClassifier) or "BCE" in str(net.criterion)
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        warnings.catch_warnings(),
+    ):
+        # Memory-mapped samples are read only, and no one writes to them.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         if seed is not None:
             torch.manual_seed(seed)
-        return net.fit(X, codes.astype(np.float32) if binary else codes)
+        try:
+            return net.fit(X, codes.astype(np.float32) if binary else codes)
+        except (PncvizError, torch.OutOfMemoryError):
+            raise
+        except (IndexError, RuntimeError) as error:  # torch's, for widths and shapes that differ
+            raise ModelError(
+                f"{type(net).__name__} could not be fitted on samples of shape {X.shape[1:]} and "
+                f"{n_classes} classes; the module must take the one and have {n_classes} output "
+                f"units: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _checked_device(name: Any) -> torch.device:
+    try:
+        device = torch.device(name or "cpu")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise ModelError(
+            f'The net asks for device="{name}", which is not there; use "cpu": {error!s:.100}'
+        ) from error
+    return device
 
 
 def _module_params(net: Any, input_shape: tuple[int, ...], n_classes: int) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -41,10 +43,10 @@ class ProbabilityModel:
         self, estimator: Any, *, input_shape: Sequence[int], batch_size: int | None = None
     ) -> None:
         classes = getattr(estimator, "classes_", None)
-        if classes is None or isinstance(classes, list):
+        if classes is None or np.ndim(classes[0]) > 0:  # several outputs have a list of arrays
             raise ModelError(
-                f"{type(estimator).__name__} is no single-output classifier: it has no array "
-                "`classes_`."
+                f"{type(estimator).__name__} is no single-output classifier: its `classes_` must "
+                f"be one array of labels, got {classes!r:.100}. Give one of its outputs by itself."
             )
         self.estimator = estimator
         self.classes: NDArray[Any] | None = np.asarray(classes)
@@ -69,7 +71,7 @@ class ProbabilityModel:
         return self.probabilities(x).clamp_min(torch.finfo(self.dtype).tiny).log()
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Inputs to probabilities (n, n_units); 0 and 1 where there is only ``predict``."""
+        """Map inputs to probabilities (n, n_units); 0 and 1 where there is only ``predict``."""
         if "probabilities" not in self.capabilities:
             return torch.nn.functional.one_hot(self.labels(x), self.n_units).to(self.dtype)
         answer = np.asarray(self._ask("predict_proba", x), dtype=np.float64)
@@ -82,19 +84,42 @@ class ProbabilityModel:
         return torch.from_numpy(answer)
 
     def labels(self, x: Tensor) -> Tensor:
-        """Inputs to the position of the predicted class (n,)."""
+        """Map inputs to the position of the predicted class (n,)."""
         answer = np.asarray(self._ask("predict", x))
         assert self.classes is not None  # set in __init__; the protocol allows None
         places = {label: place for place, label in enumerate(self.classes.tolist())}
-        return torch.tensor([places[label] for label in answer.tolist()], dtype=torch.int64)
+        try:
+            codes = [places[label] for label in answer.tolist()]
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"{type(self.estimator).__name__}.predict must give one of "
+                f"{self.classes.tolist()[:10]} per row, got {answer.ravel()[:3].tolist()} of shape "
+                f"{answer.shape}."
+            ) from error
+        if len(codes) != len(x):
+            raise ModelError(
+                f"{type(self.estimator).__name__}.predict must give {len(x)} labels, got "
+                f"{len(codes)}."
+            )
+        return torch.tensor(codes, dtype=torch.int64)
 
-    def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
+    def activations(
+        self,
+        x: Tensor,  # noqa: ARG002 # part of the protocol
+        layers: Sequence[str],
+    ) -> Mapping[str, Tensor]:
         """Raise: there are no layers."""
         raise ModelError(self.problems["layers"] + f" (layers {', '.join(layers)}).")
 
     def _ask(self, method: str, x: Tensor) -> Any:
+        rows = x.detach().cpu().numpy().astype(np.float32)
+        if getattr(self.estimator, "n_features_in_", None) == math.prod(self.input_shape):
+            rows = rows.reshape(len(rows), -1)  # images, to one that was fitted on flat rows
         try:
-            return getattr(self.estimator, method)(x.detach().numpy().astype(np.float32))
+            with warnings.catch_warnings():
+                # Names are of no use to arrays that an attack makes.
+                warnings.filterwarnings("ignore", "X does not have valid feature names")
+                return getattr(self.estimator, method)(rows)
         except Exception as error:
             raise ModelError(
                 f"{type(self.estimator).__name__}.{method} failed on inputs of shape "

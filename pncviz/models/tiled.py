@@ -43,25 +43,27 @@ class TiledModel:
         self._model = model
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_model":  # while unpickled or copied, before there is one
+            raise AttributeError(name)
         return getattr(self._model, name)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Inputs to logits, one full tile after another."""
-        parts = [self._out(self._model.logits(self._tile(part)), part) for part in x.split(SLOTS)]
+        """Map inputs to logits, one full tile after another."""
+        parts = [self._out(self._model.logits(self._tile(part)), part) for part in _tiles(x)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Inputs to probabilities."""
+        """Map inputs to probabilities."""
         return self.logits(x).softmax(dim=1)
 
     def labels(self, x: Tensor) -> Tensor:
-        """Inputs to the likeliest unit."""
+        """Map inputs to the likeliest unit."""
         return self.logits(x).argmax(dim=1)
 
     def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        """Inputs to layer outputs, one full tile after another."""
+        """Map inputs to layer outputs, one full tile after another."""
         parts = []
-        for part in x.split(SLOTS):
+        for part in _tiles(x):
             found = self._model.activations(self._tile(part), layers)
             parts.append({layer: self._out(out, part) for layer, out in found.items()})
         return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
@@ -81,7 +83,7 @@ class TiledModel:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """One thread and deterministic kernels inside; both put back on the way out."""
+        """Use one thread and deterministic kernels inside; put both back on the way out."""
         threads = torch.get_num_threads()
         cudnn = torch.backends.cudnn.deterministic
         with self._model.session():
@@ -127,3 +129,7 @@ class TiledModel:
         codes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         loss = torch.nn.functional.cross_entropy(logits, codes, reduction="sum")
         return [logits.detach(), *torch.autograd.grad(loss, x)]
+
+
+def _tiles(x: Tensor) -> Sequence[Tensor]:
+    return torch.split(x, SLOTS)

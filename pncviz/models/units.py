@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pncviz.data import check_labels
 from pncviz.exceptions import LabelError, ModelError
 from pncviz.specs import Model
 
@@ -55,7 +56,9 @@ def resolve_units(
         named = _named(classes, model.n_units)
         _refuse_foreign(found, named)
         return named, np.arange(len(named))
-    known = model.classes if model.classes is not None else found
+    known = found
+    if model.classes is not None:  # skorch may have seen 0 and 1 as floats
+        known = check_labels(model.classes, len(model.classes))
     if known is None:
         return np.arange(model.n_units), np.arange(model.n_units)
     if found is not None and model.classes is not None:
@@ -78,8 +81,11 @@ def resolve_units(
 
 
 def _named(classes: ArrayLike, n_units: int) -> NDArray[Any]:
-    named = np.asarray(classes)
-    if named.ndim != 1 or len(np.unique(named)) != len(named):
+    try:
+        named = check_labels(classes, len(np.atleast_1d(np.asarray(classes, dtype=object))))
+    except LabelError as error:
+        raise LabelError(f"`classes` must be one label per output unit: {error}") from error
+    if not len(named) or len(np.unique(named)) != len(named):
         raise LabelError(f"`classes` must be distinct labels, got {named.tolist()!r:.200}.")
     if len(named) > n_units:
         raise ModelError(f"`classes` names {len(named)} units, but the model has {n_units}.")

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochScoring
 
-from pncviz.exceptions import ParameterError
+from pncviz.data import check_labels
+from pncviz.exceptions import LabelError, ModelError, ParameterError
 from pncviz.registry import check_params, default_registry
 from pncviz.specs import ArchitectureSpec
 
@@ -21,6 +23,9 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], float]] = {
     "sgd": (torch.optim.SGD, 0.1),
     "adam": (torch.optim.Adam, 1e-3),
 }
+
+#: More output units than this are taken for a mistake.
+_MOST = 2**20
 
 
 class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
@@ -35,13 +40,48 @@ class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
         self.architecture = architecture
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Classifier:
-        """Initialise the module for the shape of X and the classes of y, and train it."""
-        shape, labels = np.shape(X)[1:], np.unique(np.asarray(y))
-        n_classes = len(labels)
-        if labels.dtype.kind in "iu" and n_classes:  # the label is the unit
-            n_classes = max(n_classes, int(labels.max()) + 1)
-        self.data_params_ = {"input_shape": tuple(shape), "n_classes": n_classes}
-        return super().fit(X, y, **fit_params)  # type: ignore[no-any-return] # skorch is untyped
+        """Initialise the module for the shape of X and the classes of y, and train it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, …)
+        y : array-like of shape (n_samples,)
+            Integers from 0: the label is the output unit.
+
+        Raises
+        ------
+        LabelError
+            Labels that are strings or negative, or too large to be units.
+        ModelError
+            The device is not there.
+        """
+        codes = _units(y, X)
+        if not (self.warm_start and self.initialized_):
+            self._look_at(X, codes)
+        return super().fit(X, codes, **fit_params)  # type: ignore[no-any-return] # skorch is untyped
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
+        """Train on; the first time, as :meth:`fit`."""
+        codes = _units(y, X)
+        if not self.initialized_:
+            self._look_at(X, codes if classes is None else _units(classes, classes))
+        return super().partial_fit(X, codes, classes=classes, **fit_params)
+
+    def _look_at(self, X: Any, codes: NDArray[np.int64]) -> None:
+        self.data_params_ = {
+            "input_shape": tuple(np.shape(X)[1:]),
+            "n_classes": int(codes.max(initial=-1)) + 1,
+        }
+
+    def initialize(self) -> Classifier:
+        """Make the module, the criterion and the optimizer, on a device that is there."""
+        try:
+            torch.empty(0, device=self.device or "cpu")
+        except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+            raise ModelError(
+                f'`device` "{self.device}" is not there; use "cpu": {error!s:.100}'
+            ) from error
+        return super().initialize()  # type: ignore[no-any-return] # skorch is untyped
 
     def get_params_for(self, prefix: str) -> dict[str, Any]:
         """Fill in, for the module, what the data say and the user did not."""
@@ -51,6 +91,22 @@ class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
             data = {name: value for name, value in self.data_params_.items() if name in known}
             params = data | params
         return params
+
+
+def _units(y: Any, X: Any) -> NDArray[np.int64]:
+    """Check labels that are to be output units."""
+    labels = check_labels(y, len(X), X=X)
+    if (
+        labels.dtype.kind not in "iu"
+        or not len(labels)
+        or not 0 <= labels.min() <= labels.max() < _MOST
+    ):
+        raise LabelError(
+            f"A net's labels are its output units, so y must hold integers from 0 to {_MOST - 1}, "
+            f"got {labels[:3].tolist()}. Encode them first: np.unique(y, return_inverse=True); "
+            "AdversarialPatternExtractor does so by itself."
+        )
+    return labels
 
 
 class StopAt(Callback):  # type: ignore[misc] # skorch is untyped
@@ -123,7 +179,8 @@ def make_classifier(
     UnknownNameError
         No such architecture.
     ParameterError
-        An unknown optimizer, or a parameter that the architecture does not have.
+        An unknown optimizer, a parameter that the architecture does not have, or a stop rule that
+        nothing could meet.
 
     Examples
     --------
@@ -140,6 +197,7 @@ def make_classifier(
             f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}."
         )
     check_params("architecture", architecture, spec.factory, params)
+    _check_stop(stop_loss, stop_accuracy)
     kind, usual = OPTIMIZERS[optimizer]
     callbacks: list[tuple[str, Callback]] = []
     if train_split is None:
@@ -162,3 +220,12 @@ def make_classifier(
         verbose=verbose,
         **{f"module__{name}": value for name, value in params.items()},
     )
+
+
+def _check_stop(loss: float | None, accuracy: float | None) -> None:
+    if loss is not None and not loss > 0:
+        raise ParameterError(f"`stop_loss` must be None or a positive number, got {loss!r}.")
+    if accuracy is not None and not 0 < accuracy <= 1:
+        raise ParameterError(
+            f"`stop_accuracy` must be None or a share in (0, 1], got {accuracy!r}."
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
@@ -49,27 +50,24 @@ def save_classifier(
     Raises
     ------
     ParameterError
-        The net was not made by :func:`make_classifier`, or is not fitted.
+        The net was not made by :func:`make_classifier`, or is not fitted; ``labels`` that do not
+        name each unit; ``info`` that JSON does not take.
     ResultError
         The folder cannot be written to.
     """
-    architecture = getattr(net, "architecture", "")
-    if not architecture or not getattr(net, "initialized_", False):
-        raise ParameterError(
-            "`net` must be a fitted classifier made by make_classifier; other skorch nets keep "
-            "themselves with net.save_params(use_safetensors=True)."
-        )
+    known = _labels(net, labels)
     target = Path(os.path.realpath(path))
     check_folder(target)
     sweep(target.parent)
-    state = {name: value.cpu().contiguous() for name, value in net.module_.state_dict().items()}
-    known = net.classes_ if labels is None else np.asarray(labels)
-    header = {
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in net.module_.state_dict().items()
+    }
+    header: dict[str, Any] = {
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
-        "architecture": architecture,
+        "architecture": net.architecture,
         "params": net.get_params_for("module"),
-        "classes": np.asarray(known).tolist(),
+        "classes": known.tolist(),
         "optimizer": next(
             (name for name, (kind, _) in OPTIMIZERS.items() if kind is net.optimizer), "sgd"
         ),
@@ -77,10 +75,23 @@ def save_classifier(
         "batch_size": net.batch_size,
         "epochs": len(net.history),
         "history": _last_row(net.history),
-        "versions": {"pncviz": __version__, "torch": torch.__version__, "skorch": version("skorch")},
-        "sha256": _digest(state),
-        **info,
+        "versions": {
+            "pncviz": __version__,
+            "torch": torch.__version__,
+            "skorch": version("skorch"),
+        },
     }
+    taken = sorted({*header, "sha256"} & set(info))
+    if taken:
+        raise ParameterError(
+            f"`info` may not have {', '.join(taken)}, which the file itself keeps."
+        )
+    try:
+        # Once to and fro, so that the sum is of what a reader will have.
+        header = json.loads(json.dumps({**header, **info}, default=_plain))
+    except TypeError as error:
+        raise ParameterError(f"`info` and the net's parameters must fit JSON: {error}.") from error
+    header["sha256"] = _digest(header, state)
     blob = to_bytes(state, {"pncviz": json.dumps(header, sort_keys=True)})
     with interrupts_deferred(), replacing(target) as temporary:
         temporary.write_bytes(blob)
@@ -92,11 +103,40 @@ def _last_row(history: Any) -> dict[str, float]:
     return {key: float(row[key]) for key in row if key.split("_")[-1] in ("loss", "acc")}
 
 
-def _digest(state: Mapping[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
+def _labels(net: Any, labels: Any) -> NDArray[Any]:
+    """Give what the output units stand for; raises unless the net can be kept."""
+    known = getattr(net, "classes_", None) if labels is None else np.asarray(labels)
+    fitted = getattr(net, "architecture", "") and getattr(net, "initialized_", False)
+    if not fitted or known is None:
+        raise ParameterError(
+            "`net` must be a fitted classifier made by make_classifier; other skorch nets keep "
+            "themselves with net.save_params(use_safetensors=True)."
+        )
+    if labels is not None:
+        n_units = net.get_params_for("module").get("n_classes", len(known))
+        if known.ndim != 1 or len(np.unique(known)) != len(known) or len(known) != n_units:
+            raise ParameterError(
+                f"`labels` must name each of the {n_units} output units once, got "
+                f"{known.tolist()!s:.200}."
+            )
+    return np.asarray(known)
+
+
+def _plain(value: Any) -> Any:
+    """Turn what numpy made of a number back into one."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{value!r:.80} is a {type(value).__name__}")
+
+
+def _digest(header: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> str:
+    """Sum up everything but the sum itself."""
+    rest = {key: value for key, value in header.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name, value in sorted(state.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+        # As bytes, since numpy lacks some of torch's types.
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -113,20 +153,29 @@ def read_info(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _open(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not os.path.isfile(path):
-        raise ModelError(f"{path}: no such file.")
+        raise ModelError(f"{path}: no such file. save_classifier makes one.")
     try:
         with safe_open(os.fspath(path), framework="pt") as file:
             info = json.loads((file.metadata() or {}).get("pncviz", "{}"))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no mapping
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise ModelError(f"{path}: damaged, or not a pncviz classifier ({error}).") from error
     if not isinstance(info, dict) or info.get("format") != _FORMAT:
         raise ModelError(f"{path}: a safetensors file, but not of a pncviz classifier.")
-    if info.get("format_version", 0) > _FORMAT_VERSION:
-        raise ModelError(f"{path}: made by a newer pncviz ({info['versions']['pncviz']}).")
-    if _digest(state) != info.get("sha256"):
-        raise ModelError(f"{path}: damaged; its weights do not fit their sum.")
+    if info.get("format_version") != _FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: written in format {info.get('format_version')!r:.20} by pncviz "
+            f"{_version(info)}, perhaps a newer one; this one ({__version__}) reads format "
+            f"{_FORMAT_VERSION}."
+        )
+    if _digest(info, state) != info.get("sha256"):
+        raise ModelError(f"{path}: damaged; its content does not fit its sum.")
     return info, state
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    versions = info.get("versions")
+    return str(versions.get("pncviz", "?"))[:40] if isinstance(versions, dict) else "?"
 
 
 def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
@@ -145,7 +194,8 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
     Raises
     ------
     ModelError
-        See :func:`read_info`; or the weights do not fit the architecture.
+        See :func:`read_info`; or the weights do not fit the architecture, or the device is not
+        there.
     UnknownNameError
         The plugin that brought the architecture is not installed.
     """
@@ -159,12 +209,13 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
             device=device,
             **info["params"],
         )
-        net.set_params(classes=info["classes"]).initialize()
+        net.set_params(classes=np.array(info["classes"]))
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
+            net.initialize()
         net.module_.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError, ParameterError) as error:
         raise ModelError(
-            f"{path}: its weights do not fit the architecture \"{info.get('architecture')}\": "
-            f"{error}"
+            f'{path}: its weights do not fit the architecture "{info.get("architecture")}": {error}'
         ) from error
     net.info_ = info
     return net

@@ -1,0 +1,223 @@
+"""Contrasts: class sums in one pass, and what is made of them."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.svm import LinearSVC
+
+from pncviz import PNCTransformer, class_means_from_contrasts, positive_negative_contrast
+from pncviz.contrast import class_sums
+from pncviz.exceptions import LabelError, ParameterError
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Unbalanced random samples of three classes."""
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, size=700, p=[0.2, 0.3, 0.5])
+    return rng.random((700, 12)).astype(np.float32) + y[:, None] * 0.1, y
+
+
+@pytest.mark.parametrize("normalize", ["minmax", None])
+def test_contrast_equals_the_plain_loop(data, normalize):
+    """Contrasts equal positive mean minus negative mean, sample by sample."""
+    X, y = data
+    found = positive_negative_contrast(X, y, normalize=normalize)["contrast"]
+    for label in range(3):
+        expected = reference.contrast(X.astype(float), y, label, minmax=normalize == "minmax")
+        np.testing.assert_allclose(found.sel(label=label), expected, atol=1e-7)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    X=hnp.arrays(
+        st.sampled_from([np.uint8, np.int64, np.float16, np.float32, np.float64, np.bool_]),
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=30),
+        elements=st.integers(0, 1),
+    )
+)
+def test_sums_in_any_dtype(X):
+    """Sums are those of float64, whatever the dtype: nothing wraps or overflows."""
+    X = X * np.asarray(200, dtype=X.dtype) if X.dtype != bool else X
+    codes = np.arange(len(X)) % 2
+    expected = np.stack([X[codes == c].astype(np.float64).sum(axis=0) for c in (0, 1)])
+    np.testing.assert_allclose(class_sums(X, codes, 2), expected)
+
+
+def test_large_finite_values_are_no_infinity():
+    """Values whose float32 sum overflows are still finite data."""
+    X = np.full((512, 2), 3e38, dtype=np.float32)
+    sums = class_sums(X, np.zeros(512, dtype=int), 1)
+    np.testing.assert_allclose(sums, 512 * X[:1].astype(np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("value, message", [(np.nan, "contains NaN"), (np.inf, "infinity")])
+def test_one_bad_value_is_found(data, value, message):
+    """A single NaN or infinity anywhere is refused, though no pass looks for it."""
+    X, y = data[0].copy(), data[1]
+    X[611, 7] = value
+    for fit in (PNCTransformer().fit, PNCTransformer().partial_fit, positive_negative_contrast):
+        with pytest.raises(ValueError, match=message):
+            fit(X, y)
+
+
+def test_partial_fit_equals_fit(data):
+    """Blocks in any division give the whole's contrasts."""
+    X, y = data
+    whole = PNCTransformer().fit(X, y).contrasts_["contrast"]
+    parts = PNCTransformer()
+    for first in range(0, len(X), 37):
+        parts.partial_fit(X[first : first + 37], y[first : first + 37])
+    np.testing.assert_allclose(parts.contrasts_["contrast"], whole, atol=1e-12)
+
+
+def test_blocks_of_one_class(data):
+    """One-class blocks are taken; before a second class there is no contrast."""
+    X, y = data
+    pnc = PNCTransformer().partial_fit(X[y == 1], y[y == 1])
+    with pytest.raises(ValueError, match="one class"):
+        _ = pnc.contrasts_
+    pnc.partial_fit(X[y == 0], y[y == 0]).partial_fit(X[y == 2], y[y == 2])
+    np.testing.assert_allclose(
+        pnc.contrasts_["contrast"], PNCTransformer().fit(X, y).contrasts_["contrast"], atol=1e-12
+    )
+
+
+def test_announced_classes_are_closed(data):
+    """With `classes`, a label outside them is refused and an unseen one has no contrast."""
+    X, y = data
+    pnc = PNCTransformer().partial_fit(X[y < 2], y[y < 2], classes=[0, 1, 2])
+    with pytest.raises(LabelError, match=r"No samples of the classes \[2\]"):
+        _ = pnc.contrasts_
+    with pytest.raises(LabelError, match=r"do not have: \[7\]"):
+        pnc.partial_fit(X[:2], np.array([7, 7]))
+
+
+def test_blocks_of_other_labels_or_shape(data):
+    """Strings after integers, or another shape, are refused."""
+    X, y = data
+    pnc = PNCTransformer().partial_fit(X, y)
+    with pytest.raises(LabelError, match="integers or strings throughout"):
+        pnc.partial_fit(X, y.astype(str))
+    with pytest.raises(ValueError, match="features"):
+        pnc.partial_fit(X[:, :5], y)
+
+
+def test_fit_forgets(data):
+    """fit starts anew, partial_fit goes on."""
+    X, y = data
+    pnc = PNCTransformer().fit(X, y)
+    again = PNCTransformer().fit(X, y).fit(X[:300], y[:300]).contrasts_["contrast"]
+    np.testing.assert_array_equal(
+        again, PNCTransformer().fit(X[:300], y[:300]).contrasts_["contrast"]
+    )
+    pnc.partial_fit(X, y)
+    assert int(pnc.contrasts_["n_positive"].sum()) == 1400
+
+
+def test_memory_mapped_and_dask(data, tmp_path):
+    """A read-only memory-mapped X and a dask X give the same; the file is as it was."""
+    import dask.array
+
+    X, y = data
+    np.save(tmp_path / "X.npy", X)
+    before = (tmp_path / "X.npy").read_bytes()
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    lazy = dask.array.from_array(X, chunks=(100, 12))
+    expected = positive_negative_contrast(X, y)["contrast"]
+    for source in (mapped, lazy, mapped[:, :]):
+        np.testing.assert_allclose(positive_negative_contrast(source, y)["contrast"], expected)
+        np.testing.assert_allclose(PNCTransformer().fit(source, y).contrasts_["contrast"], expected)
+    assert (tmp_path / "X.npy").read_bytes() == before
+
+
+def test_dask_is_read_chunk_by_chunk():
+    """No more than one chunk of a dask array is computed at a time."""
+    import dask.array
+
+    sizes = []
+
+    def chunk(block):
+        sizes.append(block.shape)
+        return block + 1.0
+
+    X = dask.array.zeros((1000, 5), chunks=(100, 5)).map_blocks(chunk, dtype=float, meta=np.empty((0, 5)))
+    PNCTransformer().fit(X, np.arange(1000) % 2)
+    assert sizes == [(100, 5)] * 10
+
+
+def test_labels_from_prediction_and_probability(data):
+    """The model's own sorting: hard labels are one-hot, soft ones weigh samples."""
+    X, y = data
+    forest = RandomForestClassifier(10, max_depth=2, random_state=0).fit(X, y)
+    p = forest.predict_proba(X)
+    hard = PNCTransformer(labels_from="prediction", estimator=FrozenEstimator(forest), normalize=None)
+    expected = positive_negative_contrast(X, p.argmax(axis=1), normalize=None)["contrast"]
+    found = hard.fit(X, y).contrasts_
+    np.testing.assert_allclose(found["contrast"], expected[: found.sizes["label"]], atol=1e-6)
+    soft = PNCTransformer(labels_from="probability", estimator=FrozenEstimator(forest), normalize=None)
+    contrast = soft.fit(X, y).contrasts_
+    weights = p[:, :1]
+    by_hand = (weights * X).sum(0) / weights.sum() - ((1 - weights) * X).sum(0) / (1 - weights).sum()
+    np.testing.assert_allclose(contrast["contrast"][0], by_hand, atol=1e-5)
+    np.testing.assert_allclose(contrast["n_positive"].sum(), len(X))
+
+
+def test_labels_from_an_unfitted_estimator(data):
+    """An unfitted estimator is cloned and fitted; string labels stay the user's own."""
+    X, y = data
+    names = np.array(["a", "b", "c"])[y]
+    estimator = RandomForestClassifier(10, random_state=0)
+    pnc = PNCTransformer(labels_from="prediction", estimator=estimator).fit(X, names)
+    assert pnc.classes_.tolist() == ["a", "b", "c"]
+    assert not hasattr(estimator, "classes_")
+
+
+def test_a_class_never_predicted_is_told(data):
+    """A class that the model never predicts has no contrast: it is named, never NaN."""
+    X, y = data
+    svc = LinearSVC(C=1e-9, random_state=0).fit(X, y)
+    with pytest.raises(LabelError, match="never predicts"):
+        PNCTransformer(labels_from="prediction", estimator=FrozenEstimator(svc)).fit(X, y)
+
+
+def test_constant_mean_normalises_to_zero():
+    """A class whose mean image is constant has a normalised mean of 0."""
+    X = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 2.0], [0.0, 3.0, 2.0]])
+    contrasts = positive_negative_contrast(X, [0, 1, 1])
+    assert (contrasts["positive_mean"].sel(label=0) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"normalize": "max"}, '`normalize` must be "minmax" or None'),
+        ({"labels_from": "x"}, "`labels_from` must be one of y, prediction"),
+        ({"labels_from": "prediction"}, "needs an `estimator`"),
+        ({"image_shape": (5, 5)}, r"`image_shape` \(5, 5\) does not fit"),
+        ({"similarity": "pearsn"}, 'Did you mean "pearson"'),
+    ],
+)
+def test_bad_parameters_are_named(data, params, message):
+    """Each bad parameter is refused by name."""
+    with pytest.raises(ValueError, match=message):
+        PNCTransformer(**params).fit(*data).transform(data[0][:3])
+
+
+def test_normalised_contrasts_do_not_give_means(data):
+    """Class means come from raw contrasts alone."""
+    with pytest.raises(ParameterError, match="normalize=None"):
+        class_means_from_contrasts(positive_negative_contrast(*data), np.zeros(12), [0.3] * 3)
+
+
+def test_image_shape_labels_flat_samples(data):
+    """image_shape gives image dims; without it flat rows are a table."""
+    X, y = data
+    assert positive_negative_contrast(X, y)["contrast"].dims == ("label", "feature")
+    shaped = positive_negative_contrast(X, y, image_shape=(3, 4))["contrast"]
+    assert shaped.dims == ("label", "channel", "row", "column")

@@ -1,0 +1,524 @@
+"""Ready classifiers, and their files."""
+
+import json
+import math
+import os
+import pickle
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch import NeuralNetClassifier
+from skorch.dataset import ValidSplit
+
+from pncviz import (
+    AdversarialPatternExtractor,
+    extract_patterns,
+    load_classifier,
+    make_classifier,
+    save_classifier,
+)
+from pncviz.exceptions import (
+    LabelError,
+    ModelError,
+    ParameterError,
+    ResultError,
+    UnknownNameError,
+)
+from pncviz.training import StopAt, read_info
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Weights drawn in a test are the same in every run."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    """300 digits: flat rows, and labels."""
+    return digits.X[:300].reshape(300, -1), digits.y[:300]
+
+
+@pytest.fixture
+def small():
+    """A net that knows four corners, trained at once."""
+    X = np.eye(4, dtype=np.float32)
+    net = make_classifier("fc", hidden=[16], optimizer="adam", lr=0.05, max_epochs=60)
+    return net.fit(X, np.arange(4)), X
+
+
+SMALL_CNN = {"convolutions": [8, 16], "dense": [32]}
+
+
+# ---------------------------------------------------------------------------- learning
+
+
+@pytest.mark.parametrize(
+    "architecture, params",
+    [
+        ("fc", {}),
+        ("fc", {"hidden": [50], "optimizer": "adam", "lr": 0.01}),
+        ("fc", {"hidden": []}),
+        ("cnn", {**SMALL_CNN, "optimizer": "adam", "lr": 0.003}),
+        ("cnn", {**SMALL_CNN, "batch_norm": True}),
+    ],
+)
+def test_architectures_learn_digits(architecture, params, digits):
+    """Every built-in architecture learns most of the digits in a few epochs."""
+    net = make_classifier(architecture, max_epochs=10, batch_size=32, **params)
+    net.fit(digits.X, digits.y)
+    assert net.score(digits.X_test, digits.y_test) > 0.8
+    has_norm = any(isinstance(part, torch.nn.BatchNorm2d) for part in net.module_.modules())
+    assert has_norm == params.get("batch_norm", False)
+
+
+def test_flat_rows_reach_a_cnn(few):
+    """Given its input shape, a CNN takes flat rows; without it, the error says so."""
+    X, y = few
+    net = make_classifier("cnn", max_epochs=1, **SMALL_CNN)
+    with pytest.raises(ModelError, match=r"For flat X, give `image_shape`.*`module__input_shape`"):
+        net.fit(X, y)
+    net.set_params(module__input_shape=(1, 8, 8)).fit(X, y)
+    assert net.predict(X).shape == (300,)
+    assert net.module_.image_shape == (1, 8, 8)
+
+
+def test_the_extractor_tells_a_cnn_the_image_shape(few):
+    """Through the extractor flat rows reach a CNN by `image_shape` alone."""
+    X, y = few
+    net = make_classifier("cnn", max_epochs=10, batch_norm=True, **SMALL_CNN)
+    extractor = AdversarialPatternExtractor(net, image_shape=(8, 8), max_iter=300, random_state=0)
+    assert extractor.fit(X, y).patterns_["pattern"].shape == (10, 1, 8, 8)
+
+
+def test_integer_labels_are_units(few):
+    """{0, 5, 9} give ten units, of which those three are used, with the patterns of those units."""
+    X, y = few
+    rows = np.isin(y, [0, 5, 9])
+    net = make_classifier("fc", hidden=[20], max_epochs=10).fit(X[rows], y[rows])
+    assert net.module_(torch.from_numpy(X[:2])).shape == (2, 10)
+    assert set(net.predict(X[rows])) == {0, 5, 9}
+    options = {"input_shape": (64,), "max_iter": 300}
+    ours = extract_patterns(net, **options)
+    assert ours["label"].values.tolist() == [0, 5, 9]
+    assert bool(ours["succeeded"].all())
+    named = extract_patterns(net.module_, classes=range(10), labels=[0, 5, 9], **options)
+    np.testing.assert_array_equal(ours["pattern"], named["pattern"])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float64, np.float32])
+def test_samples_and_labels_of_any_real_type(dtype, few):
+    """Integer X, float64 X and labels of any integer type train alike."""
+    X, y = few
+    net = make_classifier("fc", hidden=[8], max_epochs=1)
+    assert net.fit((X * 16).astype(dtype), y.astype(dtype)).predict(X).shape == (300,)
+
+
+@pytest.mark.parametrize(
+    "labels, match",
+    [
+        (["a", "b", "c", "d"], r"must hold integers from 0 to \d+, got \['a', 'b', 'c'\]. Encode"),
+        ([-1, 0, 1, 2], r"integers from 0 .*got \[-1, 0, 1\]"),
+        ([0, 1, 2, 10**9], "Encode them first"),
+        ([0, 1, 2], "X has 4 samples and y has 3 labels"),
+        (None, "requires y"),
+    ],
+)
+def test_labels_that_are_no_units(labels, match):
+    """Strings, negative and absurd labels are LabelErrors that say to encode them."""
+    with pytest.raises(LabelError, match=match):
+        make_classifier("fc").fit(np.eye(4, dtype=np.float32), labels)
+
+
+def test_partial_fit_begins_as_fit_does():
+    """The first partial_fit sizes the module; the next ones keep it."""
+    X, y = np.eye(4, dtype=np.float32), np.arange(4)
+    net = make_classifier("fc", hidden=[8], max_epochs=1)
+    net.partial_fit(X, y)
+    module = net.module_
+    net.partial_fit(X[:2], y[:2])
+    assert net.module_ is module
+    assert module(torch.zeros(1, 4)).shape == (1, 4)
+    first = make_classifier("fc", hidden=[8], max_epochs=1).partial_fit(X[:2], y[:2], classes=y)
+    assert first.module_(torch.zeros(1, 4)).shape == (1, 4)
+
+
+def test_a_second_fit_starts_anew():
+    """Fitting on other data resizes the module."""
+    net = make_classifier("fc", hidden=[8], max_epochs=1)
+    net.fit(np.eye(4, dtype=np.float32), np.arange(4))
+    net.fit(np.eye(6, dtype=np.float32), np.arange(6))
+    assert net.module_(torch.zeros(1, 6)).shape == (1, 6)
+
+
+# ------------------------------------------------------------------------------- stopping
+
+
+@pytest.mark.parametrize("split", [None, ValidSplit(5)])
+@pytest.mark.parametrize(
+    "rule", [{"stop_loss": 0.5}, {"stop_accuracy": 0.9}, {"stop_loss": 0.01, "stop_accuracy": 0.8}]
+)
+def test_training_stops_at_the_first_epoch_that_meets_a_rule(split, rule, digits):
+    """The last epoch meets a rule and no earlier one does, on validation data if there are any."""
+    net = make_classifier("fc", max_epochs=60, train_split=split, lr=0.05, **rule)
+    net.fit(digits.X, digits.y)
+    part = "train" if split is None else "valid"
+    met = [
+        row[f"{part}_loss"] <= rule.get("stop_loss", -1)
+        or row[f"{part}_acc"] >= rule.get("stop_accuracy", math.inf)
+        for row in net.history
+    ]
+    assert met == [False] * (len(met) - 1) + [True]
+    assert 1 < len(met) < 60
+
+
+def test_a_stop_rule_of_a_net_made_by_hand():
+    """StopAt works in any skorch net, on the loss without any score."""
+    net = NeuralNetClassifier(
+        torch.nn.Linear,
+        module__in_features=4,
+        module__out_features=4,
+        criterion=torch.nn.CrossEntropyLoss,
+        lr=1.0,
+        max_epochs=99,
+        train_split=None,
+        callbacks=[StopAt(loss=1.0)],
+        verbose=0,
+    )
+    net.fit(np.eye(4, dtype=np.float32), np.arange(4))
+    assert net.history[-1, "train_loss"] <= 1.0 < net.history[-2, "train_loss"]
+
+
+@pytest.mark.parametrize(
+    "rule, match",
+    [
+        ({"stop_loss": 0}, "`stop_loss` must be None or a positive number, got 0"),
+        ({"stop_loss": math.nan}, "`stop_loss` .* got nan"),
+        ({"stop_accuracy": 97}, r"`stop_accuracy` must be None or a share in \(0, 1\], got 97"),
+        ({"stop_accuracy": 0.0}, r"`stop_accuracy` .* got 0.0"),
+    ],
+)
+def test_stop_rules_that_nothing_meets(rule, match):
+    """A percentage for a share, zero or NaN are refused, not silently never met."""
+    with pytest.raises(ParameterError, match=match):
+        make_classifier("fc", **rule)
+
+
+# ----------------------------------------------------------------------------- parameters
+
+
+def test_unknown_names():
+    """Architectures, optimizers and parameters that do not exist are named with the choices."""
+    with pytest.raises(UnknownNameError, match=r'"cn".*Did you mean "cnn"'):
+        make_classifier("cn")
+    with pytest.raises(ParameterError, match="`optimizer` must be one of sgd, adam, got 'adamm'"):
+        make_classifier("fc", optimizer="adamm")
+    with pytest.raises(ParameterError, match=r"hiden.*hidden"):
+        make_classifier("fc", hiden=[3])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("device", ["cuda", "nonsense"])
+def test_a_device_that_is_not_there(device, small, tmp_path):
+    """Fitting or loading on an absent device is a ModelError that names it."""
+    net, X = small
+    match = f'`device` "{device}" is not there; use "cpu"'
+    with pytest.raises(ModelError, match=match):
+        make_classifier("fc", device=device).fit(X, np.arange(4))
+    path = save_classifier(net, tmp_path / "net.safetensors")
+    with pytest.raises(ModelError, match=match):
+        load_classifier(path, device=device)
+
+
+def test_learning_rates_by_optimizer():
+    """0.1 for SGD and 0.001 for Adam, unless given."""
+    assert make_classifier("fc").lr == 0.1
+    assert make_classifier("fc", optimizer="adam").lr == 0.001
+    assert make_classifier("fc", lr=0.3).lr == 0.3
+
+
+def test_clones_keep_every_parameter():
+    """Sklearn's clone gives an unfitted net of the same parameters, architecture included."""
+    net = make_classifier("cnn", lr=0.3, stop_loss=0.1, batch_norm=True, **SMALL_CNN)
+    net.fit(np.random.default_rng(0).random((8, 1, 8, 8)).astype(np.float32), np.arange(8) % 2)
+    twin = clone(net)
+    assert not twin.initialized_
+    assert (twin.architecture, twin.lr, twin.module__batch_norm) == ("cnn", 0.3, True)
+    assert twin.module__convolutions == SMALL_CNN["convolutions"]
+    assert dict(twin.callbacks)["stop_at"].loss == 0.1
+
+
+def test_a_grid_search_sets_parameters(few):
+    """`lr` and the architecture's parameters can be searched, alone and within the extractor."""
+    X, y = few
+    net = make_classifier("fc", max_epochs=5)
+    grid = {"lr": [1e-6, 0.1], "module__hidden": [[30]]}
+    search = GridSearchCV(net, grid, cv=2).fit(X, y)
+    assert search.best_params_["lr"] == 0.1
+    assert search.best_estimator_.module_.layers[0].out_features == 30
+    extractor = AdversarialPatternExtractor(net).set_params(estimator__lr=0.7)
+    assert extractor.estimator.lr == 0.7
+
+
+def test_pickling_keeps_a_fitted_net(small):
+    """A fitted net goes through pickle, as joblib's workers need."""
+    net, X = small
+    twin = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(twin.predict_proba(X), net.predict_proba(X))
+
+
+# ---------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("architecture", ["fc", "cnn"])
+def test_a_file_gives_the_same_predictions(architecture, digits, tmp_path):
+    """To the bit, BatchNorm's statistics included, and the caller's random state is untouched."""
+    params = (
+        {"hidden": np.array([20, 10])} if architecture == "fc" else SMALL_CNN | {"batch_norm": True}
+    )
+    net = make_classifier(architecture, max_epochs=2, optimizer="adam", **params)
+    net.fit(digits.X, digits.y)
+    path = save_classifier(net, tmp_path / "net.safetensors", dataset="digits", n=np.int64(3))
+    before = torch.get_rng_state()
+    loaded = load_classifier(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(
+        loaded.predict_proba(digits.X_test), net.predict_proba(digits.X_test)
+    )
+    assert loaded.classes_.tolist() == list(range(10))
+    assert (loaded.lr, loaded.architecture) == (net.lr, architecture)
+    info = read_info(path)
+    assert loaded.info_ == info
+    assert (info["dataset"], info["n"], info["epochs"], info["optimizer"]) == (
+        "digits",
+        3,
+        2,
+        "adam",
+    )
+    assert info["history"]["train_loss"] == pytest.approx(net.history[-1, "train_loss"])
+
+
+def test_a_file_gives_the_same_patterns(small, tmp_path):
+    """Patterns of the loaded net are those of the net."""
+    net, _ = small
+    loaded = load_classifier(save_classifier(net, tmp_path / "net.safetensors"))
+    options = {"input_shape": (4,), "max_iter": 100}
+    ours, theirs = extract_patterns(loaded, **options), extract_patterns(net, **options)
+    np.testing.assert_array_equal(ours["pattern"], theirs["pattern"])
+
+
+@pytest.mark.parametrize("labels", [["ape", "bee", "cat", "dög"], [10, 20, 30, 40]])
+def test_labels_are_kept(labels, small, tmp_path):
+    """What the units stand for comes back, strings as strings, and names the patterns."""
+    net, _ = small
+    loaded = load_classifier(save_classifier(net, tmp_path / "net.safetensors", labels=labels))
+    assert loaded.classes_.tolist() == labels
+    patterns = extract_patterns(loaded, input_shape=(4,), max_iter=100)
+    assert patterns["label"].values.tolist() == labels
+
+
+def test_gaps_in_the_labels_are_kept(tmp_path):
+    """A net fitted on {0, 5, 9} still has ten units, and its labels are its units."""
+    net = make_classifier("fc", hidden=[8], max_epochs=30)
+    net.fit(np.eye(3, dtype=np.float32), np.array([0, 5, 9]))
+    loaded = load_classifier(save_classifier(net, tmp_path / "net.safetensors"))
+    patterns = extract_patterns(loaded, input_shape=(3,), max_iter=200)
+    assert patterns["label"].values.tolist() == [0, 5, 9]
+    assert bool(patterns["succeeded"].all())
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], ["a", "a", "b", "c"], [["a"]] * 4, list("abcde")])
+def test_labels_that_do_not_name_the_units(labels, small, tmp_path):
+    """Too few, too many or repeated labels are refused before anything is written."""
+    with pytest.raises(ParameterError, match="`labels` must name each of the 4 output units once"):
+        save_classifier(small[0], tmp_path / "net.safetensors", labels=labels)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "info, match",
+    [
+        ({"format": "mine", "sha256": "0"}, "`info` may not have format, sha256"),
+        ({"dataset": object()}, "must fit JSON: <object"),
+    ],
+)
+def test_info_that_cannot_be_kept(info, match, small, tmp_path):
+    """What the file keeps itself cannot be overwritten, and the rest must fit JSON."""
+    with pytest.raises(ParameterError, match=match):
+        save_classifier(small[0], tmp_path / "net.safetensors", **info)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nets_that_cannot_be_saved(tmp_path):
+    """Unfitted nets, merely initialised ones and other skorch nets are refused."""
+    nets = [
+        make_classifier("fc"),
+        make_classifier("fc", input_shape=(4,), n_classes=2).initialize(),
+        NeuralNetClassifier(torch.nn.Linear, module__in_features=4, module__out_features=2),
+        torch.nn.Linear(4, 2),
+    ]
+    for net in nets:
+        with pytest.raises(
+            ParameterError, match="must be a fitted classifier made by make_classif"
+        ):
+            save_classifier(net, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_replaces_in_one_step(small, tmp_path, monkeypatch):
+    """A crash while writing leaves the old file whole, and nothing beside it."""
+    net, _ = small
+    path = save_classifier(net, tmp_path / "net.safetensors", note="old")
+
+    def torn(self, data):
+        with self.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    with pytest.raises(OSError, match="No space left"):
+        save_classifier(net, path, note="new")
+    assert read_info(path)["note"] == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+def test_folders_that_take_no_files(small, tmp_path):
+    """A missing folder, a folder as target and a read-only folder are refused by name."""
+    net, _ = small
+    with pytest.raises(ResultError, match=r"there is no folder .*nowhere"):
+        save_classifier(net, tmp_path / "nowhere" / "net.safetensors")
+    with pytest.raises(ResultError, match="it is a folder"):
+        save_classifier(net, tmp_path)
+    if os.geteuid() == 0:
+        return  # to root no folder is read-only
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ResultError, match="takes no files"):
+            save_classifier(net, tmp_path / "net.safetensors")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+# ---------------------------------------------------------------------------- broken files
+
+
+@pytest.fixture
+def saved(small, tmp_path):
+    return save_classifier(small[0], tmp_path / "net.safetensors")
+
+
+def refused(path, match):
+    """Both readers refuse a file with a ModelError that begins with its name."""
+    for read in (read_info, load_classifier):
+        with pytest.raises(ModelError, match=match) as caught:
+            read(path)
+        assert str(caught.value).startswith(str(path))
+
+
+def test_truncated_files(saved):
+    """Wherever a file is cut off, it is refused by name."""
+    whole = saved.read_bytes()
+    for length in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1):
+        saved.write_bytes(whole[:length])
+        refused(saved, "damaged, or not a pncviz classifier")
+
+
+def test_flipped_bits(saved):
+    """A flipped bit anywhere, in the header as in the weights, is refused by name."""
+    whole = saved.read_bytes()
+    header = struct.unpack("<Q", whole[:8])[0]
+    dice = random.Random(0)
+    places = [*range(8), *dice.sample(range(8, 8 + header), 100)]
+    places += dice.sample(range(8 + header, len(whole)), 50)
+    for place in places:
+        broken = bytearray(whole)
+        broken[place] ^= 1 << dice.randrange(8)
+        saved.write_bytes(broken)
+        refused(saved, "damaged|not of a pncviz classifier|perhaps a newer one")
+
+
+def rewrite(path, change, weights=None):
+    """Write a file anew with another header, as a stranger might."""
+    with safe_open(path, framework="pt") as file:
+        info = json.loads(file.metadata()["pncviz"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no mapping
+    info = change(info)
+    save_file(state | (weights or {}), path, {"pncviz": json.dumps(info)})
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        (lambda info: info | {"lr": 9.0}, "damaged; its content does not fit its sum"),
+        (lambda info: info | {"params": {}}, "damaged; its content"),
+        (lambda info: info | {"format": "other"}, "not of a pncviz classifier"),
+        (lambda info: [], "not of a pncviz classifier"),
+        (
+            lambda info: info | {"format_version": 2, "versions": {"pncviz": "99.0"}},
+            r"written in format 2 by pncviz 99.0, perhaps a newer one; this one .* reads format 1",
+        ),
+        (lambda info: {"format": "pncviz-classifier"}, r"written in format None by pncviz \?"),
+        (lambda info: info | {"format_version": "x", "versions": 3}, "written in format 'x'"),
+    ],
+)
+def test_headers_that_are_refused(change, match, saved):
+    """Changed, foreign and newer headers are refused by name, and say why."""
+    rewrite(saved, change)
+    refused(saved, match)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda info: info | {"params": {"hidden": [9]}},
+        lambda info: info | {"params": {"no_such": 1}},
+        lambda info: info | {"params": {"hidden": "x"}},
+        lambda info: info | {"optimizer": "none"},
+        lambda info: {key: value for key, value in info.items() if key != "classes"},
+    ],
+)
+def test_weights_that_do_not_fit_the_architecture(change, saved, monkeypatch):
+    """A header whose sum is right and whose parameters are not is still refused by name."""
+    from pncviz.training import files
+
+    rewrite(saved, change)
+    monkeypatch.setattr(files, "_digest", lambda header, state: header["sha256"])
+    with pytest.raises(ModelError, match='do not fit the architecture "fc"') as caught:
+        load_classifier(saved)
+    assert str(caught.value).startswith(str(saved))
+
+
+def test_files_of_others(saved, tmp_path):
+    """Safetensors without our header, text, and paths that are no file are refused."""
+    save_file({"weight": torch.zeros(2)}, saved)
+    refused(saved, "not of a pncviz classifier")
+    saved.write_text("<html>404</html>")
+    refused(saved, "damaged, or not a pncviz classifier")
+    refused(tmp_path / "missing.safetensors", "no such file")
+    refused(tmp_path, "no such file")
+
+
+class Bomb:
+    """Does something when it is unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was read",))
+
+
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_no_pickle_is_ever_read(write, tmp_path):
+    """A pickle, bare or torch's, is refused without being loaded."""
+    path = tmp_path / "net.safetensors"
+    with path.open("wb") as file:
+        write({"weights": Bomb()}, file)
+    refused(path, "damaged, or not a pncviz classifier")
