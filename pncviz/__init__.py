@@ -1,4 +1,4 @@
-"""What did a classifier learn about each class?
+"""Say what a classifier learnt about each class.
 
 ::
 

@@ -24,8 +24,8 @@ def similarity_matrix(A: ArrayLike, B: ArrayLike, metric: str = "pearson") -> ND
 
     Parameters
     ----------
-    A : array-like of shape (n, \\*image_shape)
-    B : array-like of shape (m, \\*image_shape)
+    A : array-like of shape (n, *image_shape)
+    B : array-like of shape (m, *image_shape)
     metric : str, default="pearson"
 
     Returns
@@ -143,7 +143,7 @@ def compare(
     image_shape = b.shape[1:]
     if a.shape[-len(image_shape) :] != image_shape:
         raise ResultError(
-            f"Patterns are images of shape {a.shape[-len(image_shape):]}, contrasts of "
+            f"Patterns are images of shape {a.shape[-len(image_shape) :]}, contrasts of "
             f"{image_shape}."
         )
     strategies = patterns["strategy"].values.tolist() if extra else None

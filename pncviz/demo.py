@@ -132,8 +132,12 @@ def _one(
     save(patterns, folder / "patterns.nc")
     save(contrasts, folder / "contrasts.nc")
     save(similarities, folder / "similarities.nc")
-    save_png(PatternDisplay.from_dataset(contrasts, patterns).plot().figure_, folder / "patterns.png")
-    save_png(SimilarityDisplay.from_dataset(similarities).plot().figure_, folder / "similarities.png")
+    save_png(
+        PatternDisplay.from_dataset(contrasts, patterns).plot().figure_, folder / "patterns.png"
+    )
+    save_png(
+        SimilarityDisplay.from_dataset(similarities).plot().figure_, folder / "similarities.png"
+    )
     accuracy = float(net.score(data.X_test, data.y_test))
     return Outcome(name, folder, accuracy, patterns, similarities)
 

@@ -66,7 +66,7 @@ def pncviz_attacks() -> Iterable[AttackSpec]:
 
 @hookspec
 def pncviz_architectures() -> Iterable[ArchitectureSpec]:
-    """Give architectures: torch modules that take (n, \\*input_shape) or flat rows to logits.
+    """Give architectures: torch modules that take (n, *input_shape) or flat rows to logits.
 
     Examples
     --------

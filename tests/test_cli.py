@@ -88,7 +88,7 @@ def test_extract_parameters_reach_their_parts(folder):
 
 
 def test_show_prints_and_draws(folder):
-    """show prints a row per class, and draws patterns beside contrasts, or similarities."""
+    """Show prints a row per class, and draws patterns beside contrasts, or similarities."""
     out, _ = run("show", "p.nc", "c.nc", "-o", "p.png", cwd=folder)
     assert len(re.findall(r"max_iter", out)) == 10
     run("show", "s.nc", "-o", "s.png", cwd=folder)
@@ -130,7 +130,7 @@ def test_debug_shows_the_traceback(folder):
 
 
 def test_lists():
-    """plugins list shows distribution, kind, name and summary; datasets list the datasets."""
+    """Plugins list shows distribution, kind, name and summary; datasets list the datasets."""
     out, _ = run("plugins", "list")
     assert re.search(r"pncviz +0\.\d+\.\d+ +strategy +zero +start from zeros", out)
     out, _ = run("datasets", "list")

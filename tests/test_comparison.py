@@ -20,7 +20,13 @@ from pncviz import (
     similarity_matrix,
 )
 from pncviz.builtin.metrics import about_zero
-from pncviz.exceptions import LabelError, ParameterError, PatternWarning, PluginError, UnknownNameError
+from pncviz.exceptions import (
+    LabelError,
+    ParameterError,
+    PatternWarning,
+    PluginError,
+    UnknownNameError,
+)
 from pncviz.registry import Registry
 
 METRICS = ("pearson", "spearman", "cosine", "ssim", "nmi", "psnr")
@@ -99,11 +105,13 @@ def results(digits, digits_net):
 
 
 def test_compare_labels_then_values(results):
-    """compare gives metric × pattern_label × contrast_label, with the metrics' values."""
+    """Compare gives metric × pattern_label × contrast_label, with the metrics' values."""
     patterns, contrasts = results
     found = compare(patterns, contrasts, metrics=["pearson", "psnr"])
     assert found["similarity"].dims == ("metric", "pattern_label", "contrast_label")
-    expected = reference.pearson(patterns["pattern"].sel(label=3), contrasts["contrast"].sel(label=8))
+    expected = reference.pearson(
+        patterns["pattern"].sel(label=3), contrasts["contrast"].sel(label=8)
+    )
     one = found["similarity"].sel(metric="pearson", pattern_label=3, contrast_label=8)
     assert float(one) == pytest.approx(expected)
 
@@ -166,9 +174,9 @@ def test_broken_metrics_are_named(monkeypatch, images):
     registry = Registry(discover=False)
     registry.register(Plugin())
     monkeypatch.setattr("pncviz.comparison.default_registry", lambda: registry)
-    with pytest.raises(PluginError, match='metric "raises" failed.*ZeroDivisionError'):
+    with pytest.raises(PluginError, match=r'metric "raises" failed.*ZeroDivisionError'):
         similarity_matrix(images, images, "raises")
-    with pytest.raises(PluginError, match='metric "nan" must give numbers.*with NaN'):
+    with pytest.raises(PluginError, match=r'metric "nan" must give numbers.*with NaN'):
         similarity_matrix(images, images, "nan")
 
 

@@ -109,7 +109,7 @@ def test_blocks_of_other_labels_or_shape(data):
 
 
 def test_fit_forgets(data):
-    """fit starts anew, partial_fit goes on."""
+    """Fit starts anew, partial_fit goes on."""
     X, y = data
     pnc = PNCTransformer().fit(X, y)
     again = PNCTransformer().fit(X, y).fit(X[:300], y[:300]).contrasts_["contrast"]
@@ -146,7 +146,9 @@ def test_dask_is_read_chunk_by_chunk():
         sizes.append(block.shape)
         return block + 1.0
 
-    X = dask.array.zeros((1000, 5), chunks=(100, 5)).map_blocks(chunk, dtype=float, meta=np.empty((0, 5)))
+    X = dask.array.zeros((1000, 5), chunks=(100, 5)).map_blocks(
+        chunk, dtype=float, meta=np.empty((0, 5))
+    )
     PNCTransformer().fit(X, np.arange(1000) % 2)
     assert sizes == [(100, 5)] * 10
 
@@ -156,14 +158,20 @@ def test_labels_from_prediction_and_probability(data):
     X, y = data
     forest = RandomForestClassifier(10, max_depth=2, random_state=0).fit(X, y)
     p = forest.predict_proba(X)
-    hard = PNCTransformer(labels_from="prediction", estimator=FrozenEstimator(forest), normalize=None)
+    hard = PNCTransformer(
+        labels_from="prediction", estimator=FrozenEstimator(forest), normalize=None
+    )
     expected = positive_negative_contrast(X, p.argmax(axis=1), normalize=None)["contrast"]
     found = hard.fit(X, y).contrasts_
     np.testing.assert_allclose(found["contrast"], expected[: found.sizes["label"]], atol=1e-6)
-    soft = PNCTransformer(labels_from="probability", estimator=FrozenEstimator(forest), normalize=None)
+    soft = PNCTransformer(
+        labels_from="probability", estimator=FrozenEstimator(forest), normalize=None
+    )
     contrast = soft.fit(X, y).contrasts_
     weights = p[:, :1]
-    by_hand = (weights * X).sum(0) / weights.sum() - ((1 - weights) * X).sum(0) / (1 - weights).sum()
+    by_hand = (weights * X).sum(0) / weights.sum() - ((1 - weights) * X).sum(0) / (
+        1 - weights
+    ).sum()
     np.testing.assert_allclose(contrast["contrast"][0], by_hand, atol=1e-5)
     np.testing.assert_allclose(contrast["n_positive"].sum(), len(X))
 

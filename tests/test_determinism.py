@@ -46,7 +46,7 @@ print("same bits")
 
 
 def test_same_bits_for_batches_orders_subsets_and_threads():
-    """Batch sizes 1, 7, 64, shuffled order, a subset of labels, 1 and 2 threads: one set of bits."""
+    """Batch sizes 1, 7, 64, any order, a subset of labels, 1 and 2 threads: one set of bits."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=False
     )

@@ -100,7 +100,7 @@ def test_from_estimator(digits, digits_net, results):
 
 
 def test_labels_are_chosen_and_checked(results):
-    """labels picks columns; one that a source lacks is an error."""
+    """Labels picks columns; one that a source lacks is an error."""
     display = PatternDisplay.from_dataset(results[1], labels=[3, 1]).plot()
     assert [ax.get_title() for ax in display.axes_[0]] == ["3", "1"]
     with pytest.raises(LabelError, match=r"contrast has no \[77\]"):

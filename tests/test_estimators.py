@@ -337,6 +337,6 @@ def test_prepare_sees_read_only_data(digits, digits_net):
             return np.zeros(shape)
 
     before = digits.X.copy()
-    with pytest.raises(PluginError, match="Vandal.*failed in prepare: ValueError.*read-only"):
+    with pytest.raises(PluginError, match=r"Vandal.*failed in prepare: ValueError.*read-only"):
         extract_patterns(digits_net, strategy=Vandal(), X=digits.X, y=digits.y)
     np.testing.assert_array_equal(digits.X, before)

@@ -417,7 +417,7 @@ class _BadAttack(Attack):
     [
         ("none", "must give an AttackResult, got NoneType"),
         ("start", "changed its start in place"),
-        ("shape", r"adversarial examples of shape \(4, 6\), got"),
+        ("shape", r"adversarial examples of shape \(4, 6\) and torch.float32, got \(4, 2\)"),
         ("nan", "gave NaN or infinity"),
         ("rows", r"`loss` of shape \(4,\), got \(1,\)"),
         ("raise", "failed in run: ZeroDivisionError"),

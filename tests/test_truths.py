@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from pncviz import (
+    PNCTransformer,
     class_means_from_contrasts,
     extract_patterns,
     load_dataset,
     make_attack,
     positive_negative_contrast,
-    PNCTransformer,
     similarity_matrix,
 )
 from pncviz.contrast.arithmetic import _minmax

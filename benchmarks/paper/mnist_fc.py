@@ -40,26 +40,23 @@ def train(data, seed):
     return net.fit(data.X, data.y)
 
 
-def rows(data, contrasts, seed):
+def rows(data, contrasts, seed, found):
+    """Give a row per strategy, and put the patterns into `found`."""
     net = train(data, seed)
     accuracy = net.score(data.X_test, data.y_test)
-    found = {}
     for strategy in STRATEGIES:
         patterns = extract_patterns(net, image_shape=(28, 28), strategy=strategy, random_state=seed)
         found[strategy] = patterns
         own = own_class(compare(patterns, contrasts)).sel(metric="pearson")
         r = own["similarity"]
         yield (
-            (
-                str(seed),
-                f"{accuracy:.4f}",
-                strategy,
-                f"{float(patterns['confidence'].min()):.4f}",
-                f"{int(patterns['succeeded'].sum())} of 10",
-                f"{float(r.mean()):.2f}, {float(r.min()):.2f}",
-                f"{int(own['nearest'].sum())} of 10",
-            ),
-            found,
+            str(seed),
+            f"{accuracy:.4f}",
+            strategy,
+            f"{float(patterns['confidence'].min()):.4f}",
+            f"{int(patterns['succeeded'].sum())} of 10",
+            f"{float(r.mean()):.2f}, {float(r.min()):.2f}",
+            f"{int(own['nearest'].sum())} of 10",
         )
 
 
@@ -68,7 +65,8 @@ def main():
     contrasts = positive_negative_contrast(data.X, data.y)
     lines = [f"| {' | '.join(HEAD)} |", "| --- " * len(HEAD) + "|"]
     for seed in SEEDS:
-        for row, found in rows(data, contrasts, seed):
+        found = {}
+        for row in rows(data, contrasts, seed, found):
             lines.append(f"| {' | '.join(row)} |")
             print(lines[-1], flush=True)
         if seed == SEEDS[0]:

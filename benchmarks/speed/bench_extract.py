@@ -8,8 +8,8 @@ import torch
 from benchmarks.speed.timing import ratio, report
 from pncviz import extract_patterns, make_classifier
 from pncviz.models import TorchModel
-from pncviz.specs import Stop, Target
 from pncviz.registry import make_attack
+from pncviz.specs import Stop, Target
 
 
 def plain_loop(module, n_iter=1000, learning_rate=1.0):

@@ -24,4 +24,6 @@ def report(name, figures, at_most):
     """Print one line."""
     mine, other, quotient = figures
     verdict = "ok" if quotient <= at_most else "ABOVE"
-    print(f"{name}: {mine:.3f} s against {other:.3f} s, ratio {quotient:.2f} (≤ {at_most}) {verdict}")
+    print(
+        f"{name}: {mine:.3f} s against {other:.3f} s, ratio {quotient:.2f} (≤ {at_most}) {verdict}"
+    )

@@ -1,0 +1,1 @@
+"""What pncviz brings itself, through the same hooks as everyone."""

@@ -78,7 +78,9 @@ class GradientDescent(Attack):
                 )
         every = self.trace_every
         if every is not None and (not isinstance(every, numbers.Integral) or every < 1):
-            raise ParameterError(f"`trace_every` must be None or a positive integer, got {every!r}.")
+            raise ParameterError(
+                f"`trace_every` must be None or a positive integer, got {every!r}."
+            )
 
     def run(
         self,

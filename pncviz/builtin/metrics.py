@@ -80,7 +80,8 @@ def about_zero(image: Image) -> Image:
     >>> about_zero(np.array([-2.0, 0.0, 1.0]))
     array([0.  , 0.5 , 0.75])
     """
-    return 0.5 + 0.5 * image / np.abs(image).max()
+    scaled: Image = 0.5 + 0.5 * image / np.abs(image).max()
+    return scaled
 
 
 def ssim(a: Image, b: Image) -> float:

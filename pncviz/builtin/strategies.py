@@ -99,9 +99,7 @@ def _check_scale(scale: Any) -> None:
 def pncviz_strategies() -> list[StrategySpec]:
     """Give the paper's strategies."""
     return [
-        StrategySpec(
-            name="zero", factory=Zero, summary="start from zeros", reference="dough2020"
-        ),
+        StrategySpec(name="zero", factory=Zero, summary="start from zeros", reference="dough2020"),
         StrategySpec(
             name="noise",
             factory=Noise,

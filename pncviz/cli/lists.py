@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pncviz.registry import Row
 
 from pncviz.cli.common import table
 
 __all__ = ["datasets", "plugins"]
 
-plugins = typer.Typer(help="Strategies, attacks, architectures and more, by name.", no_args_is_help=True)
+plugins = typer.Typer(
+    help="Strategies, attacks, architectures and more, by name.", no_args_is_help=True
+)
 datasets = typer.Typer(help="Datasets, by name.", no_args_is_help=True)
 
 
@@ -52,7 +57,7 @@ def check_plugins() -> None:
     typer.echo("All plugins are well.")
 
 
-def _listing() -> list[object]:
+def _listing() -> list[Row]:
     import warnings
 
     from pncviz.exceptions import PluginWarning

@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pncviz.comparison import similarity_matrix
-from pncviz.contrast.arithmetic import check_normalize, class_sums, contrast_dataset
+from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
+from pncviz.contrast.sorting import sort_by_model
+from pncviz.contrast.sums import class_sums
 from pncviz.data import (
-    as_float32,
     check_labels,
     check_same_shape,
     check_samples,
@@ -70,6 +71,9 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
     True
     """
 
+    _sums: NDArray[np.float64]
+    _counts: NDArray[Any]
+
     def __init__(
         self,
         *,
@@ -101,13 +105,22 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             X or y cannot be used, or there is only one class.
         """
         self._check_params()
-        for name in ("classes_", "_contrasts"):
-            vars(self).pop(name, None)
+        for name in ("classes_", "_contrasts", "_closed"):
+            self.__dict__.pop(name, None)
         X = self._checked(X, reset=True)
         labels = check_labels(y, len(X), X=X)
-        if self.labels_from != "y":
-            self._fit_estimator(X, labels)
-        self._add(X, labels)
+        if self.labels_from == "y":
+            self._add(X, labels)
+        else:
+            self.estimator_, classes, weights = sort_by_model(
+                self.estimator,
+                X,
+                labels,
+                image_shape=self.image_shape_,
+                soft=self.labels_from == "probability",
+            )
+            self._grow(classes, X)
+            self._accumulate(X, weights, weights.sum(axis=0))
         self._contrasts = self._dataset()
         return self
 
@@ -138,7 +151,7 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             self._grow(np.unique(np.asarray(classes)), X)
             self._closed = True
         self._add(X, labels)
-        vars(self).pop("_contrasts", None)
+        self.__dict__.pop("_contrasts", None)
         return self
 
     @property
@@ -219,22 +232,13 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         return X
 
     def _add(self, X: Any, labels: NDArray[Any]) -> None:
-        if not hasattr(self, "classes_"):
+        """Add samples by their own labels."""
+        if not getattr(self, "_closed", False):
             self._grow(np.unique(labels), X)
-        elif not getattr(self, "_closed", False):
-            self._grow(np.unique(labels), X)
-        if self.labels_from == "y":
-            _, weights = encode_labels(labels, self.classes_)
-            counts = np.bincount(weights, minlength=len(self.classes_))
-        else:
-            weights = self._sorted_by_model(X)
-            counts = weights.sum(axis=0)
-            if self.labels_from == "prediction" and not (counts > 0).all():
-                never = self.classes_[counts == 0].tolist()
-                raise LabelError(
-                    f"The model never predicts {never[:10]}, so these classes have no contrast; "
-                    'use labels_from="probability".'
-                )
+        _, codes = encode_labels(labels, self.classes_)
+        self._accumulate(X, codes, np.bincount(codes, minlength=len(self.classes_)))
+
+    def _accumulate(self, X: Any, weights: NDArray[Any], counts: NDArray[Any]) -> None:
         self._sums = self._sums + class_sums(X, weights, len(self.classes_))
         self._counts = self._counts + counts
 
@@ -244,7 +248,6 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             self.classes_ = labels
             self._sums = np.zeros((len(labels), int(np.prod(X.shape[1:]))))
             self._counts = np.zeros(len(labels), dtype=np.int64)
-            self._closed = False
             return
         if labels.dtype.kind != self.classes_.dtype.kind and "U" in (
             labels.dtype.kind,
@@ -259,39 +262,6 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         sums, counts = np.zeros((len(union), self._sums.shape[1])), np.zeros(len(union), np.int64)
         sums[places], counts[places] = self._sums, self._counts
         self.classes_, self._sums, self._counts = union, sums, counts
-
-    def _fit_estimator(self, X: Any, labels: NDArray[Any]) -> None:
-        from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
-
-        samples = as_float32(np.asarray(X))
-        classes, codes = encode_labels(labels)
-        if is_frozen(self.estimator):
-            self.estimator_ = self.estimator
-        else:
-            self.estimator_ = fit_estimator(
-                self.estimator, samples, codes, shape=self.image_shape_, n_classes=len(classes)
-            )
-        self._model = adapt(self.estimator_, input_shape=samples.shape[1:])
-        if is_frozen(self.estimator):
-            classes, self._units = resolve_units(self._model, y=labels)
-        else:
-            self._units = np.arange(len(classes))
-        self._grow(classes, X)
-
-    def _sorted_by_model(self, X: Any) -> NDArray[np.float64]:
-        """Ask the model to which class each sample belongs."""
-        samples, parts = as_float32(np.asarray(X)), []
-        import torch
-
-        with self._model.session(), torch.no_grad():
-            for first in range(0, len(samples), self._model.batch_size):
-                x = self._model.tensor(samples[first : first + self._model.batch_size])
-                parts.append(self._model.probabilities(x).cpu().numpy()[:, self._units])
-        share = np.concatenate(parts).astype(np.float64)
-        del self._model  # a copy of what estimator_ holds; not to be pickled
-        if self.labels_from == "prediction":
-            return np.eye(share.shape[1])[share.argmax(axis=1)]
-        return share / share.sum(axis=1, keepdims=True)
 
     def _dataset(self) -> xr.Dataset:
         return contrast_dataset(

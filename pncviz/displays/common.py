@@ -47,7 +47,9 @@ def draw_image(ax: Axes, image: NDArray[Any], limit: float) -> Any:
         return None
     ax.set(xticks=[], yticks=[])
     if len(image) == 3:
-        return ax.imshow(np.clip(0.5 + np.moveaxis(image, 0, -1) / (2 * limit), 0, 1), aspect="equal")
+        return ax.imshow(
+            np.clip(0.5 + np.moveaxis(image, 0, -1) / (2 * limit), 0, 1), aspect="equal"
+        )
     return ax.imshow(image.mean(axis=0), cmap=SIGNED, vmin=-limit, vmax=limit, aspect="equal")
 
 

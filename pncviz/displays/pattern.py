@@ -157,9 +157,7 @@ class PatternDisplay:
         """Say what the colours of a row mean, at its right end."""
         if in_colour:
             text = f"0.5 + value\n÷ {2 * limit:.3g}"
-            axes[-1].annotate(
-                text, (1.08, 0.5), xycoords="axes fraction", va="center", fontsize=6
-            )
+            axes[-1].annotate(text, (1.08, 0.5), xycoords="axes fraction", va="center", fontsize=6)
             return
         scale = ScalarMappable(Normalize(-limit, limit), cmap=SIGNED)
         bar = self.figure_.colorbar(scale, ax=list(axes), fraction=0.02, pad=0.01, aspect=12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -110,7 +110,8 @@ class SimilarityDisplay:
             self.figure_ = Figure(figsize=size, layout="constrained")
             self.axes_ = self.figure_.subplots(1, len(panels), squeeze=False)[0]
         else:
-            self.figure_, self.axes_ = ax.get_figure(), np.array([ax])
+            self.figure_ = cast(Figure, ax.figure)  # or a sub-figure, which draws alike
+            self.axes_ = np.array([ax])
         self.ax_ = self.axes_[0]
         limit = limit_of(self.similarities.values[np.isfinite(self.similarities.values)])
         for panel, (title, matrix) in zip(self.axes_, panels.items(), strict=True):
@@ -138,7 +139,7 @@ class SimilarityDisplay:
         step = max(1, len(columns) // 25)
         ax.set_xticks(range(0, len(columns), step))
         ax.set_yticks(range(0, len(rows), step))
-        names = {"parse_math": False, "fontsize": 7}
+        names: dict[str, Any] = {"parse_math": False, "fontsize": 7}
         ax.set_xticklabels([plain(c, 12) for c in columns[::step]], rotation=90, **names)
         ax.set_yticklabels([plain(r, 12) for r in rows[::step]], **names)
         ax.set_xlabel("contrast of", fontsize=8)

@@ -136,9 +136,9 @@ def require(model: Model, attack: Attack) -> None:
     if unmet:
         problems = getattr(model, "problems", {})
         reasons = "; ".join(problems.get(need, f"the model offers no {need}") for need in unmet)
-        name, release = distribution_of(attack)
+        origin = " ".join(distribution_of(attack)).strip()
         raise AdapterError(
-            f"The attack {type(attack).__name__} ({name} {release}) needs {' and '.join(unmet)}, "
+            f"The attack {type(attack).__name__} ({origin}) needs {' and '.join(unmet)}, "
             f"and {reasons}. The model offers {', '.join(sorted(model.capabilities))}."
         )
 

@@ -108,8 +108,7 @@ class TorchModel:
             self._single = out.ndim == 1 or out.shape[1] == 1
             self.n_units = 2 if self._single else out.shape[1]
             self.output = output_kind(output, self.module, x, out)
-        problem = gradient_problem(self, x)
-        if problem:
+        if problem := gradient_problem(self, x):
             self.capabilities = NEEDS - {"gradients"}
             self.problems["gradients"] = problem
 
@@ -166,8 +165,7 @@ class TorchModel:
         ModelError
             No such layer, or one that does not run or gives no tensor.
         """
-        problem = layer_problem(self.module, layers)
-        if problem:
+        if problem := layer_problem(self.module, layers):
             raise ModelError(problem)
         named = dict(self.module.named_modules())
         found: dict[str, Any] = {}
@@ -216,8 +214,10 @@ class TorchModel:
                 _put_back(buffers)
 
     def fingerprint(self) -> list[float]:
-        """Sum each parameter, to notice an attack that changes weights."""
-        return [float(p.detach().sum(dtype=torch.float64)) for p in self.module.parameters()]
+        """Sum up each parameter, its size and the training flags, to notice a change."""
+        weights = [p.detach().double() for p in self.module.parameters()]
+        sums = [float(value) for w in weights for value in (w.sum(), w.square().sum())]
+        return sums + [float(part.training) for part in self.module.modules()]
 
     def astype(self, dtype: torch.dtype) -> TorchModel:
         """Copy the model in another precision; the module itself stays as it is."""

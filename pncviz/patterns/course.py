@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import numbers
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +16,21 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from pncviz.data import resolve_seed
-from pncviz.dataset import build_patterns, common_attrs, printable
-from pncviz.exceptions import LabelError, ParameterError, PatternWarning
+from pncviz.dataset import build_patterns, common_attrs
+from pncviz.exceptions import LabelError, ParameterError
 from pncviz.models import TiledModel, TorchModel, require
+from pncviz.patterns.limits import check_stop, is_count
+from pncviz.patterns.outcome import Names, warn_of_failures
 from pncviz.registry import distribution_of, make_attack, make_strategy
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy
-from pncviz.synthesis import blame, extract, make_streams
+from pncviz.synthesis import (
+    blame,
+    check_extraction,
+    check_needs,
+    extract,
+    make_streams,
+    unchanged,
+)
 
 __all__ = ["MAX_BYTES", "Course"]
 
@@ -74,10 +81,11 @@ class Course:
         part, means = clone(part), clone(means)  # prepare() may store what it learns
         part.validate()
         means.validate()
-        _check_stop(max_iter, max_loss, min_confidence)
+        check_needs(means)
+        check_stop(max_iter, max_loss, min_confidence)
         for name in ("batch_size", "max_bytes"):
             value = options.get(name)
-            if value is not None and not _is_count(value):
+            if value is not None and not is_count(value):
                 raise ParameterError(f"`{name}` must be a positive integer, got {value!r}.")
         if options.get("precision") not in (None, *_PRECISIONS):
             raise ParameterError(
@@ -120,8 +128,9 @@ class Course:
             own = self.strategy.extract
             streams = make_streams(self.seed, positions.tolist())
             if own is not None:
-                with blame(self.strategy, "extract"):
-                    found = own(model, self.attack, targets, self.stop, streams)
+                with unchanged(model, self.strategy), blame(self.strategy, "extract"):
+                    answer = own(model, self.attack, targets, self.stop, streams)
+                found = check_extraction(answer, self.strategy, len(targets), model.input_shape)
             else:
                 found = extract(
                     self.strategy,
@@ -135,7 +144,7 @@ class Course:
                     progress=progress,
                 )
             answers = self._answers(model, found, targets, units)
-        names = _Names(classes, units)
+        names = Names(classes, units)
         dataset = build_patterns(
             pattern=found.pattern,
             labels=classes[positions],
@@ -155,7 +164,7 @@ class Course:
             block=found.block,
             n_block=found.n_block,
         )
-        _warn_of_failures(dataset)
+        warn_of_failures(dataset)
         return dataset
 
     # ---------------------------------------------------------------------- inside
@@ -226,7 +235,8 @@ class Course:
         plugins = dict(map(distribution_of, parts.values()))
         plugins.pop("pncviz", None)
         parameters: dict[str, object] = {
-            name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
+            name: {"class": type(part).__name__, **part.get_params()}
+            for name, part in parts.items()
         }
         parameters |= {
             "max_iter": self.stop.max_iter,
@@ -248,61 +258,9 @@ class Course:
         )
 
 
-class _Names:
-    """From output units back to labels."""
-
-    def __init__(self, classes: NDArray[Any], units: NDArray[np.int64]) -> None:
-        self._label = dict(zip(units.tolist(), classes.tolist(), strict=True))
-        self._text = classes.dtype.kind == "U"
-
-    def of(self, units: NDArray[np.int64]) -> NDArray[Any]:
-        """Name each unit; one that no class has is "unit 7", or -1 among integers."""
-        return np.array(
-            [self._label.get(u, f"unit {u}" if self._text else -1) for u in units.tolist()]
-        )
-
-
-def _warn_of_failures(patterns: xr.Dataset) -> None:
-    failed = patterns.sel(label=~patterns["succeeded"])
-    if not failed.sizes["label"]:
-        return
-    rows = [
-        f"{printable(label)} ({reason})"
-        for label, reason in zip(
-            failed["label"].values.tolist(), failed["stop_reason"].values.tolist(), strict=True
-        )
-    ]
-    hint = (
-        ' No gradient reaches a zero start in such a model: try strategy="noise".'
-        if "vanished_gradient" in failed["stop_reason"].values
-        else " Try more iterations or another learning rate."
-    )
-    warnings.warn(
-        f"{len(rows)} of {patterns.sizes['label']} patterns did not reach their class: "
-        f"{', '.join(rows[:10])}.{hint}",
-        PatternWarning,
-        stacklevel=4,
-    )
-
-
 def _read_only(array: NDArray[Any] | None) -> NDArray[Any] | None:
     if array is None:
         return None
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
-
-
-def _check_stop(max_iter: object, max_loss: object, min_confidence: object) -> None:
-    if not _is_count(max_iter):
-        raise ParameterError(f"`max_iter` must be a positive integer, got {max_iter!r}.")
-    for name, value, high in (("max_loss", max_loss, math.inf), ("min_confidence", min_confidence, 1)):
-        if value is None:
-            continue
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value <= high:
-            allowed = "a positive number" if high == math.inf else "a number in (0, 1]"
-            raise ParameterError(f"`{name}` must be None or {allowed}, got {value!r}.")

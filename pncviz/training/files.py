@@ -59,9 +59,8 @@ def save_classifier(
     target = Path(os.path.realpath(path))
     check_folder(target)
     sweep(target.parent)
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in net.module_.state_dict().items()
-    }
+    weights = net.module_.state_dict()
+    state = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     header: dict[str, Any] = {
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
@@ -81,8 +80,7 @@ def save_classifier(
             "skorch": version("skorch"),
         },
     }
-    taken = sorted({*header, "sha256"} & set(info))
-    if taken:
+    if taken := sorted({*header, "sha256"} & set(info)):
         raise ParameterError(
             f"`info` may not have {', '.join(taken)}, which the file itself keeps."
         )

@@ -1,0 +1,53 @@
+"""What came of the patterns, in the user's words."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pncviz.dataset import printable
+from pncviz.exceptions import PatternWarning
+
+__all__ = ["Names", "warn_of_failures"]
+
+
+class Names:
+    """From output units back to labels."""
+
+    def __init__(self, classes: NDArray[Any], units: NDArray[np.int64]) -> None:
+        self._label = dict(zip(units.tolist(), classes.tolist(), strict=True))
+        self._text = classes.dtype.kind == "U"
+
+    def of(self, units: NDArray[np.int64]) -> NDArray[Any]:
+        """Name each unit; one that no class has is "unit 7", or -1 among integers."""
+        return np.array(
+            [self._label.get(u, f"unit {u}" if self._text else -1) for u in units.tolist()]
+        )
+
+
+def warn_of_failures(patterns: xr.Dataset) -> None:
+    """Warn of patterns that did not reach their class, by name and reason."""
+    failed = patterns.sel(label=~patterns["succeeded"])
+    if not failed.sizes["label"]:
+        return
+    rows = [
+        f"{printable(label)} ({reason})"
+        for label, reason in zip(
+            failed["label"].values.tolist(), failed["stop_reason"].values.tolist(), strict=True
+        )
+    ]
+    hint = (
+        ' No gradient reaches a zero start in such a model: try strategy="noise".'
+        if "vanished_gradient" in failed["stop_reason"].values
+        else " Try more iterations or another learning rate."
+    )
+    warnings.warn(
+        f"{len(rows)} of {patterns.sizes['label']} patterns did not reach their class: "
+        f"{', '.join(rows[:10])}.{hint}",
+        PatternWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,132 @@
+"""The rows of a descent: who still runs, who stopped where, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pncviz.specs import STOP_REASONS, AttackResult, Stop, Trace
+
+__all__ = ["DIVERGED_AT", "MAX_ITER", "RUNNING", "VANISHED", "Rows", "size_of"]
+
+#: An input that grows past this has left any meaning.
+DIVERGED_AT = 1e6
+
+RUNNING = -1
+MAX_ITER, MAX_LOSS, MIN_CONFIDENCE, VANISHED, DIVERGED = range(len(STOP_REASONS))
+
+
+def size_of(x: Tensor) -> Tensor:
+    """Give the largest magnitude of each row; NaN if it holds one."""
+    size: Tensor = torch.linalg.vector_norm(x.flatten(1), ord=torch.inf, dim=1)
+    return size
+
+
+class Rows:
+    """The rows still in the batch, and the outcome of all of them."""
+
+    def __init__(self, start: Tensor, codes: Tensor, stop: Stop, trace_every: int | None) -> None:
+        n, device = len(start), start.device
+        self.x = start.detach().clone()
+        self.codes = codes
+        self.place = torch.arange(n, device=device)
+        self.reason = torch.full((n,), RUNNING, dtype=torch.int8, device=device)
+        self.n_iter = torch.zeros(n, dtype=torch.int64, device=device)
+        self.loss = torch.full((n,), torch.nan, dtype=start.dtype, device=device)
+        self.confidence = self.loss.clone()
+        self.out = {name: getattr(self, name).clone() for name in self._KEPT}
+        self.stop = stop
+        self.trace_every = trace_every
+        self.traces: list[tuple[int, Tensor, Tensor]] = []
+
+    _KEPT = ("x", "reason", "n_iter", "loss", "confidence")
+
+    def record(
+        self, iteration: int, loss: Tensor, confidence: Tensor, among: Tensor | None = None
+    ) -> Tensor:
+        """Note where running rows are, and stop those that meet a rule; gives who still runs.
+
+        ``among`` limits who may be found diverged.
+        """
+        running = self.reason == RUNNING
+        # A loss that is no number keeps the last one that was.
+        known = running & torch.isfinite(loss)
+        self.loss = torch.where(known, loss, self.loss)
+        self.confidence = torch.where(known, confidence, self.confidence)
+        if self.trace_every and iteration % self.trace_every == 0:
+            self._trace(iteration, running)
+        lost = running & ~known
+        self.finish(lost if among is None else lost & among, DIVERGED)
+        if self.stop.max_loss is not None:
+            self.finish(known & (loss <= self.stop.max_loss), MAX_LOSS)
+        if self.stop.min_confidence is not None:
+            self.finish(known & (confidence >= self.stop.min_confidence), MIN_CONFIDENCE)
+        return self.reason == RUNNING
+
+    def finish(self, rows: Tensor, reason: int) -> None:
+        """Stop these rows, unless they stopped before."""
+        self.reason = torch.where(
+            rows & (self.reason == RUNNING), self.reason.new_tensor(reason), self.reason
+        )
+
+    def advance(self, new: Tensor, running: Tensor, among: Tensor | None = None) -> None:
+        """Move running rows, except those (``among`` these) that would leave every bound."""
+        bounded = size_of(new) <= DIVERGED_AT  # False for NaN too
+        fine = running & (bounded if among is None else bounded | ~among)
+        self.finish(running & ~fine, DIVERGED)
+        self.x = torch.where(fine.reshape(-1, *[1] * (new.ndim - 1)), new, self.x)
+        self.n_iter = self.n_iter + fine
+
+    def retire(self, state: Any) -> Any:
+        """Let finished rows leave the batch; gives the step's state of those that stay."""
+        stays = self.reason == RUNNING
+        if bool(stays.all()):
+            return state
+        self.store()
+        for name in (*self._KEPT, "codes", "place"):
+            setattr(self, name, getattr(self, name)[stays])
+        return _select(state, stays)
+
+    def store(self) -> None:
+        """Write the rows of the batch to their places in the outcome."""
+        for name in self._KEPT:
+            self.out[name][self.place] = getattr(self, name)
+
+    def _trace(self, iteration: int, running: Tensor) -> None:
+        columns = []
+        for value in (self.loss, self.confidence):
+            column = torch.full_like(self.out["loss"], torch.nan)
+            column[self.place[running]] = value[running]
+            columns.append(column)
+        self.traces.append((iteration, columns[0], columns[1]))
+
+    def result(self) -> AttackResult:
+        """Give the outcome of every row, in the order of the starts."""
+        host = {name: self.out[name].cpu().numpy() for name in self._KEPT if name != "x"}
+        return AttackResult(
+            adversarial=self.out["x"],
+            n_iter=host["n_iter"],
+            stop_reason=np.array(STOP_REASONS)[host["reason"]],
+            loss=host["loss"].astype(np.float64),
+            confidence=host["confidence"].astype(np.float64),
+            trace=self._traced(),
+        )
+
+    def _traced(self) -> Trace | None:
+        if not self.trace_every:
+            return None
+        grid = np.arange(0, self.stop.max_iter + 1, self.trace_every)
+        values = np.full((2, len(self.out["loss"]), len(grid)), np.nan)
+        for iteration, *columns in self.traces:
+            for value, column in zip(values, columns, strict=True):
+                value[:, iteration // self.trace_every] = column.cpu().numpy()
+        return Trace(iteration=grid, loss=values[0], confidence=values[1])
+
+
+def _select(state: Any, stays: Tensor) -> Any:
+    if state is None:
+        return None
+    return tuple(part[stays] for part in state) if isinstance(state, tuple) else state[stays]
