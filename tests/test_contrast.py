@@ -229,3 +229,23 @@ def test_image_shape_labels_flat_samples(data):
     assert positive_negative_contrast(X, y)["contrast"].dims == ("label", "feature")
     shaped = positive_negative_contrast(X, y, image_shape=(3, 4))["contrast"]
     assert shaped.dims == ("label", "channel", "row", "column")
+
+
+def test_permuted_pandas_index_is_refused(data):
+    """Y in another order than X is named with the first mismatch, by every way in."""
+    import pandas as pd
+
+    X, y = pd.DataFrame(data[0]), pd.Series(data[1])
+    for fit in (PNCTransformer().fit, PNCTransformer().partial_fit, positive_negative_contrast):
+        with pytest.raises(LabelError, match="different order: at row 0"):
+            fit(X, y[::-1])
+
+
+def test_complex_dask_is_refused(data):
+    """A dask X is checked by its type as any other."""
+    import dask.array
+
+    X = dask.array.zeros((20, 3), dtype=complex)
+    for fit in (PNCTransformer().fit, positive_negative_contrast):
+        with pytest.raises(ValueError, match=r"[Cc]omplex"):
+            fit(X, np.arange(20) % 2)

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from pncviz.contrast.sums import class_sums
-from pncviz.data import check_labels, check_samples, encode_labels, resolve_image_shape
+from pncviz.contrast.sums import checked_source, class_sums
+from pncviz.data import check_labels, encode_labels, resolve_image_shape
 from pncviz.dataset import build_contrasts, common_attrs, image_dims, validate
 from pncviz.exceptions import LabelError, ParameterError
 
@@ -139,17 +139,15 @@ def positive_negative_contrast(
     ('label', 'channel', 'row', 'column')
     """
     check_normalize(normalize)
-    if not hasattr(X, "__dask_graph__"):
-        checked = check_samples(X, finite=False)
-        X = X if isinstance(X, np.memmap) else checked
-    labels = check_labels(y, len(X), X=X)
+    samples = checked_source(X)
+    labels = check_labels(y, len(samples), X=X)
     classes, codes = encode_labels(labels)
     counts = np.bincount(codes, minlength=len(classes))
     return contrast_dataset(
-        class_sums(X, codes, len(classes)),
+        class_sums(samples, codes, len(classes)),
         counts,
         classes,
-        image_shape=resolve_image_shape(X.shape[1:], image_shape),
+        image_shape=resolve_image_shape(samples.shape[1:], image_shape),
         normalize=normalize,
         parameters={"labels_from": "y"},
     )

@@ -11,12 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
-__all__ = ["class_sums"]
+from pncviz.data import check_samples
+
+__all__ = ["checked_source", "class_sums"]
 
 #: Rows per product: float32 sums of so few terms keep seven digits, and float64 takes them over.
 _ROWS = 256
 #: Bytes of a memory-mapped array that may stay resident behind the pass.
 _RESIDENT = 2**26
+
+
+def checked_source(X: Any, *, estimator: Any = None, reset: bool = True) -> Any:
+    """Check X by type and shape; its values are seen when they are added up.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        A dask or memory-mapped array is given back as it is, so that it is never held whole.
+    estimator : estimator, optional
+    reset : bool, default=True
+        As for :func:`~pncviz.data.check_samples`.
+    """
+    if hasattr(X, "__dask_graph__"):
+        like = np.zeros((1, *X.shape[1:]), dtype=X.dtype) if len(X) else np.zeros(X.shape)
+        check_samples(like, estimator=estimator, reset=reset)
+        return X
+    checked = check_samples(X, estimator=estimator, reset=reset, finite=False)
+    return X if isinstance(X, np.memmap) else checked
 
 
 def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.float64]:

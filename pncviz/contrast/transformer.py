@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from pncviz.comparison import similarity_matrix
 from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
 from pncviz.contrast.sorting import sort_by_model
-from pncviz.contrast.sums import class_sums
+from pncviz.contrast.sums import checked_source, class_sums
 from pncviz.data import (
     check_labels,
     check_same_shape,
@@ -107,8 +107,8 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         self._check_params()
         for name in ("classes_", "_contrasts", "_closed"):
             self.__dict__.pop(name, None)
-        X = self._checked(X, reset=True)
-        labels = check_labels(y, len(X), X=X)
+        given, X = X, self._checked(X, reset=True)
+        labels = check_labels(y, len(X), X=given)
         if self.labels_from == "y":
             self._add(X, labels)
         else:
@@ -145,8 +145,8 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
                 f'partial_fit needs labels_from="y", got {self.labels_from!r}; use fit.'
             )
         first = not hasattr(self, "classes_")
-        X = self._checked(X, reset=first)
-        labels = check_labels(y, len(X))
+        given, X = X, self._checked(X, reset=first)
+        labels = check_labels(y, len(X), X=given)
         if first and classes is not None:
             self._grow(np.unique(np.asarray(classes)), X)
             self._closed = True
@@ -220,11 +220,7 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """Check X by its type and shape; its values are seen when they are added up."""
-        if hasattr(X, "__dask_graph__"):
-            check_samples(np.zeros((1, *X.shape[1:])), estimator=self, reset=reset)
-        else:
-            checked = check_samples(X, estimator=self, reset=reset, finite=False)
-            X = X if isinstance(X, np.memmap) else checked
+        X = checked_source(X, estimator=self, reset=reset)
         if reset:
             self.image_shape_ = resolve_image_shape(X.shape[1:], self.image_shape)
             self._sample_shape = tuple(X.shape[1:])

@@ -132,6 +132,8 @@ def extract_patterns(
         max_bytes=max_bytes,
         verbose=verbose,
     )
+    if X is None and y is not None:
+        raise ParameterError("`y` was given without `X`; parts prepare on both.")
     samples = None if X is None else as_float32(check_samples(X))
     targets = None if y is None or samples is None else check_labels(y, len(samples), X=X)
     if input_shape is None and samples is not None:
