@@ -624,7 +624,7 @@ def test_builtin_name_is_refused(name, install):
     with pytest.warns(PluginWarning, match=message) as record:
         assert registry.entry("strategy", "zero").distribution == "pncviz"
     assert len(record) == 1
-    assert registry.names("strategy") == ["aai", "noise", "zero"]
+    assert [n for n in registry.names("strategy") if normalize(n) == "zero"] == ["zero"]
 
 
 def test_refusal_is_kept_once(install):
@@ -647,7 +647,8 @@ def test_conflict_between_plugins(install):
     with pytest.warns(PluginWarning, match=f"is claimed by {both}, so neither has it") as record:
         names = registry.names("strategy")
     assert len(record) == 1
-    assert names == ["aai", "noise", "other", "zero"]
+    assert "other" in names
+    assert not {"board", "Board"} & set(names)
     with pytest.raises(ConflictError, match=f"claimed by {both}.*PNCVIZ_DISABLE_PLUGINS"):
         registry.get("strategy", "board")
     refused = [row for row in registry.listing() if normalize(row.name) == "board"]
