@@ -13,11 +13,13 @@ import xarray as xr
 
 from pncviz.comparison import compare, own_class
 from pncviz.contrast import positive_negative_contrast
+from pncviz.data import encode_labels
 from pncviz.dataset import check_writable, concat_patterns, printable, save
 from pncviz.dataset.atomic import replacing
 from pncviz.displays import PatternDisplay, SimilarityDisplay
 from pncviz.displays.common import save_png
 from pncviz.exceptions import PatternWarning
+from pncviz.interrupts import interrupts_noticed
 from pncviz.patterns import extract_patterns
 from pncviz.registry import load_dataset, normalize
 from pncviz.specs import Dataset
@@ -112,16 +114,22 @@ def _one(
 ) -> Outcome:
     step(f"{name}: training")
     params = classifier or (_DUMMY if len(data.X) == len(data.class_names) else _USUAL)
-    with torch.random.fork_rng():
+    classes, codes = encode_labels(data.y)
+    with torch.random.fork_rng(), interrupts_noticed():
         torch.manual_seed(seed)
-        net = make_classifier("fc", **params).fit(data.X, data.y)
+        net = make_classifier("fc", **params).fit(data.X, codes)
     found = {}
     for strategy in STRATEGIES:
         step(f"{name}: patterns from {strategy}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PatternWarning)  # the table says how many succeeded
             found[strategy] = extract_patterns(
-                net, image_shape=data.image_shape, strategy=strategy, random_state=seed
+                net,
+                input_shape=data.X.shape[1:],
+                image_shape=data.image_shape,
+                classes=classes,
+                strategy=strategy,
+                random_state=seed,
             )
     patterns = concat_patterns(found)
     step(f"{name}: contrasts")
@@ -138,7 +146,7 @@ def _one(
     save_png(
         SimilarityDisplay.from_dataset(similarities).plot().figure_, folder / "similarities.png"
     )
-    accuracy = float(net.score(data.X_test, data.y_test))
+    accuracy = float(net.score(data.X_test, encode_labels(data.y_test, classes)[1]))
     return Outcome(name, folder, accuracy, patterns, similarities)
 
 

@@ -12,7 +12,7 @@ from sklearn.svm import LinearSVC
 
 from pncviz import PNCTransformer, class_means_from_contrasts, positive_negative_contrast
 from pncviz.contrast import class_sums
-from pncviz.exceptions import LabelError, ParameterError
+from pncviz.exceptions import AdapterError, LabelError, ParameterError
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +249,70 @@ def test_complex_dask_is_refused(data):
     for fit in (PNCTransformer().fit, positive_negative_contrast):
         with pytest.raises(ValueError, match=r"[Cc]omplex"):
             fit(X, np.arange(20) % 2)
+
+
+def test_large_integers_keep_their_digits():
+    """Integers that float32 cannot hold are added in float64."""
+    rng = np.random.default_rng(0)
+    X, y = (2**27 + rng.integers(0, 100, size=(600, 4))).astype(np.int32), np.arange(600) % 2
+    found = positive_negative_contrast(X, y, normalize=None)["contrast"][0]
+    np.testing.assert_allclose(found, X[y == 0].mean(axis=0) - X[y == 1].mean(axis=0), atol=1e-6)
+
+
+def test_values_past_float32_are_refused(data):
+    """Finite float64 past float32 is named, in fit, partial_fit and transform alike."""
+    X, y = data[0].astype(np.float64), data[1]
+    pnc = PNCTransformer().fit(X, y)
+    X[3, 3] = 1e200
+    for call in (lambda: PNCTransformer().fit(X, y), lambda: pnc.transform(X)):
+        with pytest.raises(ValueError, match=r"contains 1e\+200, which float64 holds"):
+            call()
+
+
+def test_prediction_is_what_the_model_predicts(data):
+    """labels_from="prediction" follows predict, not the largest probability."""
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    X, y = data[0], (data[1] == 2).astype(int)
+    model = FixedThresholdClassifier(RandomForestClassifier(10, random_state=0), threshold=0.8)
+    model.fit(X, y)
+    pnc = PNCTransformer(labels_from="prediction", estimator=FrozenEstimator(model)).fit(X, y)
+    assert pnc.contrasts_["n_positive"].values.tolist() == np.bincount(model.predict(X)).tolist()
+
+
+def test_soft_labels_need_probabilities(data):
+    """labels_from="probability" with a model that gives none is an error, not hard labels."""
+    svc = LinearSVC(random_state=0).fit(*data)
+    with pytest.raises(AdapterError, match="gives no probabilities"):
+        PNCTransformer(labels_from="probability", estimator=FrozenEstimator(svc)).fit(*data)
+
+
+def test_a_failed_block_leaves_no_trace(data):
+    """A block that is refused changes nothing of what was learnt before."""
+    X, y = data
+    pnc = PNCTransformer().partial_fit(X[y < 2], y[y < 2])
+    before = pnc.contrasts_["contrast"].copy()
+    bad = X[y == 2].copy()
+    bad[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        pnc.partial_fit(bad, y[y == 2])
+    assert pnc.classes_.tolist() == [0, 1]
+    np.testing.assert_array_equal(pnc.contrasts_["contrast"], before)
+
+
+def test_other_classes_later_are_refused(data):
+    """`classes` may be repeated in later calls, not changed."""
+    pnc = (
+        PNCTransformer().partial_fit(*data, classes=[0, 1, 2]).partial_fit(*data, classes=[0, 1, 2])
+    )
+    with pytest.raises(LabelError, match="differ from those of earlier calls"):
+        pnc.partial_fit(*data, classes=[0, 1])
+
+
+def test_feature_names_are_kept(data):
+    """A DataFrame's column names label the features."""
+    import pandas as pd
+
+    names = [f"f{i}" for i in range(12)]
+    found = positive_negative_contrast(pd.DataFrame(data[0], columns=names), data[1])
+    assert found["feature"].values.tolist() == names

@@ -138,3 +138,16 @@ def test_few_and_many_classes(tmp_path, n):
     display = PatternDisplay.from_dataset(positive_negative_contrast(X, y)).plot()
     save_png(display.figure_, tmp_path / "p.png", dpi=50)
     assert display.axes_.shape == (1, n)
+
+
+def test_subsets_are_drawn_by_their_common_classes(results):
+    """Contrasts of all classes above patterns of some: the common ones are drawn."""
+    display = PatternDisplay.from_dataset(results[1], results[0].sel(label=[4, 2])).plot()
+    assert [ax.get_title() for ax in display.axes_[0]] == ["2", "4"]
+
+
+@pytest.mark.parametrize("labels", [[], range(1000)])
+def test_too_few_or_many_classes_are_refused(results, labels):
+    """No picture of nothing, and none too large for a PNG."""
+    with pytest.raises(LabelError, match="A picture takes 1 to 200 classes"):
+        PatternDisplay.from_dataset(results[1], labels=list(labels))

@@ -1,6 +1,7 @@
 """The two estimators as scikit-learn sees them."""
 
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch import NeuralNetClassifier
 
 from pncviz import (
     AdversarialPatternExtractor,
@@ -31,6 +33,7 @@ from pncviz import (
 from pncviz.exceptions import (
     AdapterError,
     DataError,
+    ModelError,
     ParameterError,
     PatternWarning,
     PluginError,
@@ -301,7 +304,9 @@ def test_vanished_gradient_suggests_noise():
     net = torch.nn.Sequential(
         torch.nn.Linear(4, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False)
     )
-    with pytest.warns(PatternWarning, match='vanished_gradient.*strategy="noise"'):
+    with pytest.warns(
+        PatternWarning, match='vanished_gradient.*No gradient reached.*strategy="noise"'
+    ):
         patterns = extract_patterns(net, input_shape=(4,))
     assert set(patterns["stop_reason"].values.tolist()) == {"vanished_gradient"}
 
@@ -340,3 +345,51 @@ def test_prepare_sees_read_only_data(digits, digits_net):
     with pytest.raises(PluginError, match=r"Vandal.*failed in prepare: ValueError.*read-only"):
         extract_patterns(digits_net, strategy=Vandal(), X=digits.X, y=digits.y)
     np.testing.assert_array_equal(digits.X, before)
+
+
+@pytest.mark.filterwarnings("ignore::pncviz.exceptions.PatternWarning")
+def test_predictions_are_over_all_units():
+    """A unit that no class has is named as such, also where -1 is a label."""
+    net = torch.nn.Linear(4, 4)
+    with torch.no_grad():
+        net.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 50.0]))
+    patterns = extract_patterns(net, input_shape=(4,), classes=[-1, 0, 1], max_iter=3)
+    assert patterns["prediction"].values.tolist() == [-2, -2, -2]
+    assert patterns["pattern_prediction"].values.tolist() == [-2, -2, -2]
+    assert not patterns["succeeded"].any()
+    named = extract_patterns(net, input_shape=(4,), classes=["a", "b", "c"], max_iter=3)
+    assert named["prediction"].values.tolist() == ["unit 3"] * 3
+
+
+def test_ctrl_c_ends_training():
+    """Ctrl-C during a fit is not swallowed by skorch: no half-trained net goes on."""
+    from skorch.callbacks import Callback
+
+    class Press(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    net = _net().set_params(callbacks=[("press", Press())])
+    with pytest.raises(KeyboardInterrupt):
+        AdversarialPatternExtractor(net).fit(np.eye(4, dtype=np.float32), np.arange(4))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore::pncviz.exceptions.PatternWarning")
+def test_fit_under_inference_mode(small):
+    """A caller inside no_grad or inference_mode may fit and extract."""
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            AdversarialPatternExtractor(_net(), max_iter=3, random_state=0).fit(*small)
+
+
+def test_many_yes_or_no_units_are_refused():
+    """Binary cross-entropy over many units gives no shared probability: an error says so."""
+    net = NeuralNetClassifier(
+        torch.nn.Linear,
+        module__in_features=4,
+        module__out_features=3,
+        criterion=torch.nn.BCEWithLogitsLoss,
+    ).initialize()
+    with pytest.raises(ModelError, match="BCEWithLogitsLoss with 3 units"):
+        extract_patterns(net, input_shape=(4,))

@@ -3,10 +3,13 @@
 ``python -m benchmarks.speed.bench_extract``
 """
 
+import warnings
+
 import torch
 
 from benchmarks.speed.timing import ratio, report
 from pncviz import extract_patterns, make_classifier
+from pncviz.exceptions import PatternWarning
 from pncviz.models import TorchModel
 from pncviz.registry import make_attack
 from pncviz.specs import Stop, Target
@@ -27,6 +30,7 @@ def plain_loop(module, n_iter=1000, learning_rate=1.0):
 
 
 def main():
+    warnings.simplefilter("ignore", PatternWarning)  # the net is not trained; speed alone counts
     torch.manual_seed(0)
     net = make_classifier("fc").set_params(
         module__input_shape=(784,), module__n_classes=10, classes=list(range(10))

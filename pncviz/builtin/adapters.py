@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.exceptions import SkorchAttributeError
 
+from pncviz.exceptions import ModelError
 from pncviz.hookspecs import hookimpl
 from pncviz.models import ProbabilityModel, TorchModel
 from pncviz.specs import AdapterSpec
@@ -33,7 +34,19 @@ def adapt_skorch(net: Any, *, input_shape: Sequence[int], output: str = "auto") 
         classes = None  # initialised and loaded, never fitted
     if classes is not None and len(classes) == 0:
         classes = None
-    return TorchModel(net.module_, input_shape=input_shape, classes=classes, output=output)
+    loss = torch.nn
+    yes_or_no = isinstance(net.criterion_, loss.BCELoss | loss.BCEWithLogitsLoss)
+    try:
+        model = TorchModel(net.module_, input_shape=input_shape, classes=classes, output=output)
+    except ModelError as error:
+        raise ModelError(f"{error} (criterion {type(net.criterion_).__name__})") from error
+    if yes_or_no and model.n_units > 2:
+        raise ModelError(
+            f"{type(net.criterion_).__name__} with {model.n_units} units says yes or no to each "
+            "class by itself, so the classes do not share one probability; train with "
+            "CrossEntropyLoss."
+        )
+    return model
 
 
 def _criterion_output(net: Any) -> str:

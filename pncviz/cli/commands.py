@@ -67,6 +67,7 @@ def train(
 
     from pncviz import load_dataset, make_classifier, save_classifier
     from pncviz.dataset.atomic import check_folder
+    from pncviz.interrupts import interrupts_noticed
 
     check_folder(out.absolute())
     data = load_dataset(dataset, **parse_params(dataset_param, "--dataset-param"))
@@ -88,7 +89,8 @@ def train(
     with steps(1) as step:
         step(f"training {architecture} on {dataset}")
         torch.manual_seed(seed)
-        net.fit(data.X, codes)
+        with interrupts_noticed():
+            net.fit(data.X, codes)
     info = {"dataset": dataset, "image_shape": data.image_shape, "seed": seed}
     save_classifier(net, out, labels=classes, **info)
     test = f"{len(data.X_test)} test samples"

@@ -150,6 +150,7 @@ def positive_negative_contrast(
         image_shape=resolve_image_shape(samples.shape[1:], image_shape),
         normalize=normalize,
         parameters={"labels_from": "y"},
+        feature_names=getattr(X, "columns", None),
     )
 
 

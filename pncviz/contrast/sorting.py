@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pncviz.data import as_float32, encode_labels
-from pncviz.exceptions import LabelError
+from pncviz.exceptions import AdapterError, LabelError
 from pncviz.specs import Model
 
 __all__ = ["sort_by_model"]
@@ -43,6 +44,8 @@ def sort_by_model(
     ------
     LabelError
         The model never predicts one of the classes.
+    AdapterError
+        ``soft``, and the model gives no probabilities.
     """
     # Contrasts of the data's own labels need no torch.
     from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
@@ -58,10 +61,18 @@ def sort_by_model(
     units = np.arange(len(classes))
     if frozen:
         classes, units = resolve_units(model, y=labels)
-    share = _shares(model, samples)[:, units]
     if soft:
+        if "probabilities" not in model.capabilities:
+            raise AdapterError(
+                f'{type(estimator).__name__} gives no probabilities; use labels_from="prediction".'
+            )
+        share = _ask(model, model.probabilities, samples)[:, units].astype(np.float64)
         return estimator, classes, share / share.sum(axis=1, keepdims=True)
-    hard: NDArray[np.float64] = np.eye(len(classes))[share.argmax(axis=1)]
+    # One more column than classes: a unit that no class has counts for none.
+    place = np.full(model.n_units, len(classes))
+    place[units] = np.arange(len(classes))
+    called = place[_ask(model, model.labels, samples)]
+    hard: NDArray[np.float64] = np.eye(len(classes) + 1)[called][:, :-1]
     if not hard.any(axis=0).all():
         never = classes[~hard.any(axis=0)].tolist()
         raise LabelError(
@@ -71,12 +82,13 @@ def sort_by_model(
     return estimator, classes, hard
 
 
-def _shares(model: Model, samples: NDArray[np.float32]) -> NDArray[np.float64]:
+def _ask(model: Model, method: Callable[[Any], Any], samples: NDArray[Any]) -> NDArray[Any]:
+    """Put all samples to a model, a batch at a time."""
     import torch
 
     parts = []
     with model.session(), torch.no_grad():
         for first in range(0, len(samples), model.batch_size):
             x = model.tensor(samples[first : first + model.batch_size])
-            parts.append(model.probabilities(x).cpu().numpy())
-    return np.concatenate(parts).astype(np.float64)
+            parts.append(method(x).cpu().numpy())
+    return np.concatenate(parts)

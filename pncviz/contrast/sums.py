@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 
-from pncviz.data import check_samples
+from pncviz.data import check_samples, refuse_overflow
 
 __all__ = ["checked_source", "class_sums"]
 
@@ -70,6 +70,8 @@ def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.floa
     for chunk in _chunks(X):
         part = weights[place : place + len(chunk)]
         place += len(chunk)
+        if chunk.dtype.kind == "f" and chunk.dtype.itemsize > 4:
+            refuse_overflow(chunk)
         with np.errstate(over="ignore", invalid="ignore"):
             found = _chunk_sums(chunk, part, n_classes, np.float32)
         if not np.isfinite(found).all():
@@ -84,7 +86,9 @@ def _chunk_sums(
     chunk: NDArray[Any], weights: NDArray[Any], n_classes: int, smallest: type[np.floating[Any]]
 ) -> NDArray[np.float64]:
     flat = chunk.reshape(len(chunk), -1)
-    dtype = np.result_type(smallest, np.float64 if flat.dtype.itemsize > 4 else smallest)
+    # float32 holds sums of small integers and keeps what float32 data have; not larger integers.
+    wide = flat.dtype.itemsize > 4 or (flat.dtype.kind in "iu" and flat.dtype.itemsize == 4)
+    dtype = np.result_type(smallest, np.float64 if wide else smallest)
     sums = np.zeros((n_classes, flat.shape[1]))
     one_hot = np.zeros((n_classes, _ROWS), dtype=dtype)
     for first in range(0, len(flat), _ROWS):

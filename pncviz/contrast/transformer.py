@@ -20,6 +20,7 @@ from pncviz.data import (
     check_samples,
     encode_labels,
     output_names,
+    refuse_overflow,
     resolve_image_shape,
 )
 from pncviz.dataset import image_dims
@@ -71,6 +72,7 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
     True
     """
 
+    _closed = False
     _sums: NDArray[np.float64]
     _counts: NDArray[Any]
 
@@ -119,8 +121,7 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
                 image_shape=self.image_shape_,
                 soft=self.labels_from == "probability",
             )
-            self._grow(classes, X)
-            self._accumulate(X, weights, weights.sum(axis=0))
+            self._commit(X, classes, weights, weights.sum(axis=0))
         self._contrasts = self._dataset()
         return self
 
@@ -147,9 +148,8 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         first = not hasattr(self, "classes_")
         given, X = X, self._checked(X, reset=first)
         labels = check_labels(y, len(X), X=given)
-        if first and classes is not None:
-            self._grow(np.unique(np.asarray(classes)), X)
-            self._closed = True
+        if classes is not None:
+            self._announce(np.unique(np.asarray(classes)), X, first=first)
         self._add(X, labels)
         self.__dict__.pop("_contrasts", None)
         return self
@@ -192,6 +192,8 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         check_is_fitted(self, "classes_")
         samples = check_samples(X, estimator=self, reset=False)
         check_same_shape(samples, self._sample_shape)
+        if samples.dtype.kind == "f":
+            refuse_overflow(samples)
         contrasts = self.contrasts_["contrast"].values
         return similarity_matrix(
             samples.reshape(-1, *self.image_shape_), contrasts, self.similarity
@@ -228,36 +230,43 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         return X
 
     def _add(self, X: Any, labels: NDArray[Any]) -> None:
-        """Add samples by their own labels."""
-        if not getattr(self, "_closed", False):
-            self._grow(np.unique(labels), X)
-        _, codes = encode_labels(labels, self.classes_)
-        self._accumulate(X, codes, np.bincount(codes, minlength=len(self.classes_)))
+        """Add samples by their own labels; all of them, or none if anything is wrong."""
+        classes = self._all_classes(np.unique(labels))
+        _, codes = encode_labels(labels, classes)
+        self._commit(X, classes, codes, np.bincount(codes, minlength=len(classes)))
 
-    def _accumulate(self, X: Any, weights: NDArray[Any], counts: NDArray[Any]) -> None:
-        self._sums = self._sums + class_sums(X, weights, len(self.classes_))
-        self._counts = self._counts + counts
-
-    def _grow(self, labels: NDArray[Any], X: Any) -> None:
-        """Make room for new classes, sorted among the old."""
-        if not hasattr(self, "classes_"):
-            self.classes_ = labels
-            self._sums = np.zeros((len(labels), int(np.prod(X.shape[1:]))))
-            self._counts = np.zeros(len(labels), dtype=np.int64)
-            return
-        if labels.dtype.kind != self.classes_.dtype.kind and "U" in (
-            labels.dtype.kind,
-            self.classes_.dtype.kind,
-        ):
+    def _announce(self, classes: NDArray[Any], X: Any, *, first: bool) -> None:
+        """Take the classes of the first call; they may only be repeated later."""
+        if first:
+            self.classes_, self._closed = classes, True
+            self._sums = np.zeros((len(classes), int(np.prod(X.shape[1:]))))
+            self._counts = np.zeros(len(classes), dtype=np.int64)
+        elif not np.array_equal(classes, self.classes_):
             raise LabelError(
-                f"y holds {labels.tolist()[:3]}, earlier blocks {self.classes_.tolist()[:3]}; use "
+                f"`classes` {classes.tolist()[:10]} differ from those of earlier calls, "
+                f"{self.classes_.tolist()[:10]}."
+            )
+
+    def _commit(
+        self, X: Any, classes: NDArray[Any], weights: NDArray[Any], counts: NDArray[Any]
+    ) -> None:
+        sums = class_sums(X, weights, len(classes))
+        if hasattr(self, "classes_"):
+            places = np.searchsorted(classes, self.classes_)
+            sums[places] += self._sums
+            counts[places] += self._counts
+        self.classes_, self._sums, self._counts = classes, sums, counts
+
+    def _all_classes(self, found: NDArray[Any]) -> NDArray[Any]:
+        """Give the classes seen so far and these, sorted; no new ones once they are announced."""
+        if not hasattr(self, "classes_"):
+            return found
+        if (found.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
+            raise LabelError(
+                f"y holds {found.tolist()[:3]}, earlier blocks {self.classes_.tolist()[:3]}; use "
                 "integers or strings throughout."
             )
-        union = np.union1d(self.classes_, labels)
-        places = np.searchsorted(union, self.classes_)
-        sums, counts = np.zeros((len(union), self._sums.shape[1])), np.zeros(len(union), np.int64)
-        sums[places], counts[places] = self._sums, self._counts
-        self.classes_, self._sums, self._counts = union, sums, counts
+        return self.classes_ if self._closed else np.union1d(self.classes_, found)
 
     def _dataset(self) -> xr.Dataset:
         return contrast_dataset(

@@ -6,7 +6,7 @@ names what came and what to do.
 
 from pncviz.data.labels import check_labels, encode_labels
 from pncviz.data.names import output_names
-from pncviz.data.samples import as_float32, check_same_shape, check_samples
+from pncviz.data.samples import as_float32, check_same_shape, check_samples, refuse_overflow
 from pncviz.data.seeds import resolve_seed
 from pncviz.data.shapes import resolve_image_shape, sample_shape
 
@@ -17,6 +17,7 @@ __all__ = [
     "check_samples",
     "encode_labels",
     "output_names",
+    "refuse_overflow",
     "resolve_image_shape",
     "resolve_seed",
     "sample_shape",

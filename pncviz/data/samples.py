@@ -11,7 +11,12 @@ from sklearn.utils.validation import check_array, validate_data
 
 from pncviz.exceptions import DataError, DataTypeError
 
-__all__ = ["as_float32", "check_same_shape", "check_samples"]
+__all__ = [
+    "as_float32",
+    "check_same_shape",
+    "check_samples",
+    "refuse_overflow",
+]
 
 #: Kind of dtype -> what it is, and what to do about it. Complex has scikit-learn's own words.
 _REFUSED = {
@@ -153,6 +158,26 @@ def as_float32(X: NDArray[Any]) -> NDArray[np.float32]:
     raise DataError(
         f"X contains {worst:g}, which {X.dtype} holds and float32 does not; scale X first."
     )
+
+
+def refuse_overflow(X: NDArray[Any]) -> None:
+    """Raise DataError for finite values past float32, without a copy of X.
+
+    NaN and infinity are somebody else's to find.
+
+    Examples
+    --------
+    >>> refuse_overflow(np.array([[1e40]]))
+    Traceback (most recent call last):
+    ...
+    pncviz.exceptions.DataError: X contains 1e+40, which float64 holds and float32 does not; ...
+    """
+    largest = float(np.finfo(np.float32).max)
+    for worst in (X.max(initial=0), X.min(initial=0)):
+        if np.isfinite(worst) and abs(worst) > largest:
+            raise DataError(
+                f"X contains {worst:g}, which {X.dtype} holds and float32 does not; scale X first."
+            )
 
 
 def check_same_shape(X: Any, shape: tuple[int, ...]) -> None:

@@ -11,12 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pncviz.dataset import concat_patterns, validate
 from pncviz.displays.common import SIGNED, blank, draw_image, limit_of, plain
 from pncviz.exceptions import LabelError, ParameterError
 
-__all__ = ["PatternDisplay"]
+__all__ = ["MOST_LABELS", "PatternDisplay"]
+
+#: More columns than this cannot be told apart, nor kept in a PNG.
+MOST_LABELS = 200
 
 
 class PatternDisplay:
@@ -64,16 +68,20 @@ class PatternDisplay:
         *datasets : xarray.Dataset
             Of kind patterns or contrasts.
         labels : array-like, optional
-            The classes to draw; by default those of the first dataset.
+            The classes to draw; by default those that all have.
 
         Raises
         ------
         LabelError
-            A dataset lacks one of the labels.
+            A dataset lacks one of the labels, or there are none or too many.
         """
         if not datasets:
             raise ParameterError("from_dataset needs at least one dataset.")
-        first = datasets[0]["label"].values if labels is None else np.asarray(labels)
+        first = _common(datasets) if labels is None else np.asarray(labels)
+        if not 0 < len(first) <= MOST_LABELS:
+            raise LabelError(
+                f"A picture takes 1 to {MOST_LABELS} classes, got {len(first)}; choose `labels`."
+            )
         sources: dict[str, xr.DataArray] = {}
         succeeded: dict[str, xr.DataArray] = {}
         for dataset in datasets:
@@ -178,6 +186,13 @@ def _rows(dataset: xr.Dataset) -> Iterator[tuple[str, xr.DataArray, xr.DataArray
         for name in dataset["strategy"].values.tolist():
             one = dataset.sel(strategy=name)
             yield name, one["pattern"], one["succeeded"]
+
+
+def _common(datasets: Sequence[xr.Dataset]) -> NDArray[Any]:
+    """Give the labels of the first dataset that all the others have."""
+    first = validate(datasets[0])["label"].values
+    shared = set(first.tolist()).intersection(*(d["label"].values.tolist() for d in datasets[1:]))
+    return first[[label in shared for label in first.tolist()]]
 
 
 def _strategy(dataset: xr.Dataset) -> str:

@@ -23,6 +23,7 @@ from pncviz.exceptions import (
     PncvizError,
     PncvizWarning,
 )
+from pncviz.interrupts import interrupts_noticed
 from pncviz.registry import Entry, default_registry, distribution_of
 from pncviz.specs import AdapterSpec, Attack, Model
 
@@ -195,7 +196,8 @@ def fit_estimator(
         if seed is not None:
             torch.manual_seed(seed)
         try:
-            return net.fit(X, codes.astype(np.float32) if binary else codes)
+            with interrupts_noticed(), torch.inference_mode(False), torch.enable_grad():
+                return net.fit(X, codes.astype(np.float32) if binary else codes)
         except (PncvizError, torch.OutOfMemoryError):
             raise
         except (IndexError, RuntimeError) as error:  # torch's, for widths and shapes that differ

@@ -87,6 +87,9 @@ class Course:
             value = options.get(name)
             if value is not None and not is_count(value):
                 raise ParameterError(f"`{name}` must be a positive integer, got {value!r}.")
+        n_blocks = options.get("n_blocks", 0)
+        if not is_count(n_blocks) and n_blocks != 0:
+            raise ParameterError(f"`n_blocks` must be 0 or a positive integer, got {n_blocks!r}.")
         if options.get("precision") not in (None, *_PRECISIONS):
             raise ParameterError(
                 f'`precision` must be None, "float32" or "float64", got {options["precision"]!r}.'
@@ -143,7 +146,7 @@ class Course:
                     n_blocks=self.n_blocks,
                     progress=progress,
                 )
-            answers = self._answers(model, found, targets, units)
+            answers = self._answers(model, found, targets)
         names = Names(classes, units)
         dataset = build_patterns(
             pattern=found.pattern,
@@ -217,7 +220,6 @@ class Course:
         model: Model,
         found: Extraction,
         targets: NDArray[np.int64],
-        units: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Ask the model what it calls the patterns themselves; sums count as means."""
         n = self.strategy.n_examples if self.strategy.reduction == "sum" else 1
@@ -227,8 +229,7 @@ class Course:
                 x = model.tensor(found.pattern[first : first + model.batch_size] / n)
                 parts.append(model.probabilities(x).cpu().numpy())
         share = np.concatenate(parts).astype(np.float64)
-        named = units[share[:, units].argmax(axis=1)]
-        return named, share[np.arange(len(targets)), targets]
+        return share.argmax(axis=1), share[np.arange(len(targets)), targets]
 
     def _attrs(self, model: Model) -> dict[str, Any]:
         parts = {"strategy": self.strategy, "attack": self.attack}

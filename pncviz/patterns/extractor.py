@@ -202,7 +202,7 @@ class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ign
         samples = check_samples(X, estimator=self, reset=False)
         check_same_shape(samples, self._sample_shape)
         return similarity_matrix(
-            samples.reshape(-1, *self.image_shape_),
+            as_float32(samples).reshape(-1, *self.image_shape_),
             self.patterns_["pattern"].values,
             self.similarity,
         )

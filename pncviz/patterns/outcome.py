@@ -21,11 +21,12 @@ class Names:
     def __init__(self, classes: NDArray[Any], units: NDArray[np.int64]) -> None:
         self._label = dict(zip(units.tolist(), classes.tolist(), strict=True))
         self._text = classes.dtype.kind == "U"
+        self._none = None if self._text else min(int(classes.min()), 0) - 1
 
     def of(self, units: NDArray[np.int64]) -> NDArray[Any]:
-        """Name each unit; one that no class has is "unit 7", or -1 among integers."""
+        """Name each unit; one that no class has is "unit 7", or a number that no label is."""
         return np.array(
-            [self._label.get(u, f"unit {u}" if self._text else -1) for u in units.tolist()]
+            [self._label.get(u, f"unit {u}" if self._text else self._none) for u in units.tolist()]
         )
 
 
@@ -40,11 +41,12 @@ def warn_of_failures(patterns: xr.Dataset) -> None:
             failed["label"].values.tolist(), failed["stop_reason"].values.tolist(), strict=True
         )
     ]
-    hint = (
-        ' No gradient reaches a zero start in such a model: try strategy="noise".'
-        if "vanished_gradient" in failed["stop_reason"].values
-        else " Try more iterations or another learning rate."
-    )
+    hint = " Try more iterations or another learning rate."
+    if "vanished_gradient" in failed["stop_reason"].values:
+        hint = (
+            " No gradient reached them: the model is flat where they are. Try another start, such "
+            'as strategy="noise" with a larger or smaller scale.'
+        )
     warnings.warn(
         f"{len(rows)} of {patterns.sizes['label']} patterns did not reach their class: "
         f"{', '.join(rows[:10])}.{hint}",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pncviz.exceptions import ModelError
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams, Target
 from pncviz.synthesis.checks import (
     blame,
@@ -101,9 +102,9 @@ def extract(
                 _run_batch(
                     jobs, strategy, model, attack, targets, stop, streams, image_shape, tally
                 )
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if model.batch_size == 1:
-                    raise
+                    raise ModelError("There is no memory for even one input at a time.") from error
                 model.batch_size = max(1, min(model.batch_size, len(jobs)) // 2)
                 logger.warning("Out of memory; going on with batch_size=%d.", model.batch_size)
                 continue

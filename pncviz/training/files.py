@@ -67,9 +67,8 @@ def save_classifier(
         "architecture": net.architecture,
         "params": net.get_params_for("module"),
         "classes": known.tolist(),
-        "optimizer": next(
-            (name for name, (kind, _) in OPTIMIZERS.items() if kind is net.optimizer), "sgd"
-        ),
+        "optimizer": _optimizer(net),
+        "max_epochs": net.max_epochs,
         "lr": net.lr,
         "batch_size": net.batch_size,
         "epochs": len(net.history),
@@ -94,6 +93,17 @@ def save_classifier(
     with interrupts_deferred(), replacing(target) as temporary:
         temporary.write_bytes(blob)
     return Path(path)
+
+
+def _optimizer(net: Any) -> str:
+    """Name the optimizer; one that the file could not bring back is refused."""
+    for name, (kind, _) in OPTIMIZERS.items():
+        if kind is net.optimizer:
+            return name
+    raise ParameterError(
+        f"`net` was trained with {getattr(net.optimizer, '__name__', net.optimizer)}, which its "
+        f"file could not bring back; use one of {', '.join(OPTIMIZERS)}, or net.save_params."
+    )
 
 
 def _last_row(history: Any) -> dict[str, float]:
@@ -204,6 +214,7 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
             optimizer=info["optimizer"],
             lr=info["lr"],
             batch_size=info["batch_size"],
+            max_epochs=info["max_epochs"],
             device=device,
             **info["params"],
         )
