@@ -11,14 +11,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pncviz.comparison import similarity_matrix
+from pncviz.contrast.accumulator import Accumulator
 from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
 from pncviz.contrast.sorting import sort_by_model
-from pncviz.contrast.sums import checked_source, class_sums
+from pncviz.contrast.sums import checked_source
 from pncviz.data import (
     check_labels,
     check_same_shape,
     check_samples,
-    encode_labels,
     output_names,
     refuse_overflow,
     resolve_image_shape,
@@ -72,9 +72,7 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
     True
     """
 
-    _closed = False
-    _sums: NDArray[np.float64]
-    _counts: NDArray[Any]
+    _totals: Accumulator
 
     def __init__(
         self,
@@ -107,12 +105,11 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             X or y cannot be used, or there is only one class.
         """
         self._check_params()
-        for name in ("classes_", "_contrasts", "_closed"):
-            self.__dict__.pop(name, None)
         given, X = X, self._checked(X, reset=True)
         labels = check_labels(y, len(X), X=given)
+        totals = Accumulator(self._sample_shape)
         if self.labels_from == "y":
-            self._add(X, labels)
+            totals.add(X, labels)
         else:
             self.estimator_, classes, weights = sort_by_model(
                 self.estimator,
@@ -121,7 +118,8 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
                 image_shape=self.image_shape_,
                 soft=self.labels_from == "probability",
             )
-            self._commit(X, classes, weights, weights.sum(axis=0))
+            totals.add_weighted(X, classes, weights, weights.sum(axis=0))
+        self._totals, self.classes_ = totals, totals.classes
         self._contrasts = self._dataset()
         return self
 
@@ -145,12 +143,14 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             raise ParameterError(
                 f'partial_fit needs labels_from="y", got {self.labels_from!r}; use fit.'
             )
-        first = not hasattr(self, "classes_")
+        first = not hasattr(self, "_totals")
         given, X = X, self._checked(X, reset=first)
         labels = check_labels(y, len(X), X=given)
+        totals = Accumulator(self._sample_shape, classes) if first else self._totals
         if classes is not None:
-            self._announce(np.unique(np.asarray(classes)), X, first=first)
-        self._add(X, labels)
+            totals.check_announced(classes)
+        totals.add(X, labels)
+        self._totals, self.classes_ = totals, totals.classes
         self.__dict__.pop("_contrasts", None)
         return self
 
@@ -164,10 +164,10 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
     def class_means(self) -> xr.DataArray:
         """Give the mean image of each class, (label, …), not normalised."""
         check_is_fitted(self, "classes_")
-        if not (self._counts > 0).all():
-            missing = self.classes_[self._counts == 0].tolist()
+        if not (self._totals.counts > 0).all():
+            missing = self.classes_[self._totals.counts == 0].tolist()
             raise LabelError(f"No samples of the classes {missing[:10]} yet, so they have no mean.")
-        means = (self._sums / self._counts[:, None]).reshape(-1, *self.image_shape_)
+        means = (self._totals.sums / self._totals.counts[:, None]).reshape(-1, *self.image_shape_)
         return xr.DataArray(
             means,
             dims=("label", *image_dims(self.image_shape_)),
@@ -229,50 +229,11 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
         check_same_shape(X, self._sample_shape)
         return X
 
-    def _add(self, X: Any, labels: NDArray[Any]) -> None:
-        """Add samples by their own labels; all of them, or none if anything is wrong."""
-        classes = self._all_classes(np.unique(labels))
-        _, codes = encode_labels(labels, classes)
-        self._commit(X, classes, codes, np.bincount(codes, minlength=len(classes)))
-
-    def _announce(self, classes: NDArray[Any], X: Any, *, first: bool) -> None:
-        """Take the classes of the first call; they may only be repeated later."""
-        if first:
-            self.classes_, self._closed = classes, True
-            self._sums = np.zeros((len(classes), int(np.prod(X.shape[1:]))))
-            self._counts = np.zeros(len(classes), dtype=np.int64)
-        elif not np.array_equal(classes, self.classes_):
-            raise LabelError(
-                f"`classes` {classes.tolist()[:10]} differ from those of earlier calls, "
-                f"{self.classes_.tolist()[:10]}."
-            )
-
-    def _commit(
-        self, X: Any, classes: NDArray[Any], weights: NDArray[Any], counts: NDArray[Any]
-    ) -> None:
-        sums = class_sums(X, weights, len(classes))
-        if hasattr(self, "classes_"):
-            places = np.searchsorted(classes, self.classes_)
-            sums[places] += self._sums
-            counts[places] += self._counts
-        self.classes_, self._sums, self._counts = classes, sums, counts
-
-    def _all_classes(self, found: NDArray[Any]) -> NDArray[Any]:
-        """Give the classes seen so far and these, sorted; no new ones once they are announced."""
-        if not hasattr(self, "classes_"):
-            return found
-        if (found.dtype.kind == "U") != (self.classes_.dtype.kind == "U"):
-            raise LabelError(
-                f"y holds {found.tolist()[:3]}, earlier blocks {self.classes_.tolist()[:3]}; use "
-                "integers or strings throughout."
-            )
-        return self.classes_ if self._closed else np.union1d(self.classes_, found)
-
     def _dataset(self) -> xr.Dataset:
         return contrast_dataset(
-            self._sums,
-            self._counts,
-            self.classes_,
+            self._totals.sums,
+            self._totals.counts,
+            self._totals.classes,
             image_shape=self.image_shape_,
             normalize=self.normalize,
             parameters={"labels_from": self.labels_from},

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from pncviz.data import resolve_seed
-from pncviz.dataset import build_patterns, common_attrs
+from pncviz.dataset import build_patterns
 from pncviz.exceptions import LabelError, ParameterError
 from pncviz.models import TiledModel, TorchModel, require
 from pncviz.patterns.limits import check_stop, is_count
-from pncviz.patterns.outcome import Names, warn_of_failures
-from pncviz.registry import distribution_of, make_attack, make_strategy
+from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
+from pncviz.registry import make_attack, make_strategy
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy
 from pncviz.synthesis import (
     blame,
@@ -160,7 +160,7 @@ class Course:
             success_rate=found.success_rate,
             pattern_prediction=names.of(answers[0]),
             pattern_confidence=answers[1],
-            attrs=self._attrs(model),
+            attrs=result_attrs(self, model),
             loss_units="nat" if getattr(self.attack, "loss", "") != "squared_error" else "1",
             feature_names=feature_names,
             trace=found.trace,
@@ -230,33 +230,6 @@ class Course:
                 parts.append(model.probabilities(x).cpu().numpy())
         share = np.concatenate(parts).astype(np.float64)
         return share.argmax(axis=1), share[np.arange(len(targets)), targets]
-
-    def _attrs(self, model: Model) -> dict[str, Any]:
-        parts = {"strategy": self.strategy, "attack": self.attack}
-        plugins = dict(map(distribution_of, parts.values()))
-        plugins.pop("pncviz", None)
-        parameters: dict[str, object] = {
-            name: {"class": type(part).__name__, **part.get_params()}
-            for name, part in parts.items()
-        }
-        parameters |= {
-            "max_iter": self.stop.max_iter,
-            "max_loss": self.stop.max_loss,
-            "min_confidence": self.stop.min_confidence,
-            "batch_size": model.batch_size,
-            "precision": str(model.dtype).removeprefix("torch."),
-            "deterministic": self.deterministic,
-            "threads": 1 if self.deterministic else torch.get_num_threads(),
-        }
-        return common_attrs(
-            "patterns",
-            parameters=parameters,
-            random_state=self.seed,
-            plugins=plugins,
-            deterministic=self.deterministic,
-            device=str(model.device),
-            cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        )
 
 
 def _read_only(array: NDArray[Any] | None) -> NDArray[Any] | None:

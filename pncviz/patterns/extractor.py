@@ -26,6 +26,12 @@ from pncviz.specs import Attack, Strategy
 
 __all__ = ["AdversarialPatternExtractor"]
 
+#: The parameters that are the course's.
+_COURSE = (
+    *("strategy", "attack", "max_iter", "max_loss", "min_confidence", "random_state", "labels"),
+    *("batch_size", "deterministic", "precision", "n_blocks", "max_bytes", "verbose"),
+)
+
 
 class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
     """Patterns of the classes as a model sees them; transforms samples to similarities with them.
@@ -218,21 +224,7 @@ class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ign
         return tags
 
     def _course(self) -> Course:
-        return Course.checked(
-            strategy=self.strategy,
-            attack=self.attack,
-            max_iter=self.max_iter,
-            max_loss=self.max_loss,
-            min_confidence=self.min_confidence,
-            random_state=self.random_state,
-            labels=self.labels,
-            batch_size=self.batch_size,
-            deterministic=self.deterministic,
-            precision=self.precision,
-            n_blocks=self.n_blocks,
-            max_bytes=self.max_bytes,
-            verbose=self.verbose,
-        )
+        return Course.checked(**{name: getattr(self, name) for name in _COURSE})
 
     def _model(
         self,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from pncviz.dataset import printable
+from pncviz.dataset import common_attrs, printable
 from pncviz.exceptions import PatternWarning
+from pncviz.registry import distribution_of
+from pncviz.specs import Model
 
-__all__ = ["Names", "warn_of_failures"]
+if TYPE_CHECKING:
+    from pncviz.patterns.course import Course
+
+__all__ = ["Names", "result_attrs", "warn_of_failures"]
 
 
 class Names:
@@ -52,4 +58,32 @@ def warn_of_failures(patterns: xr.Dataset) -> None:
         f"{', '.join(rows[:10])}.{hint}",
         PatternWarning,
         stacklevel=4,
+    )
+
+
+def result_attrs(course: Course, model: Model) -> dict[str, Any]:
+    """Say what made the result."""
+    parts = {"strategy": course.strategy, "attack": course.attack}
+    plugins = dict(map(distribution_of, parts.values()))
+    plugins.pop("pncviz", None)
+    parameters: dict[str, object] = {
+        name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
+    }
+    parameters |= {
+        "max_iter": course.stop.max_iter,
+        "max_loss": course.stop.max_loss,
+        "min_confidence": course.stop.min_confidence,
+        "batch_size": model.batch_size,
+        "precision": str(model.dtype).removeprefix("torch."),
+        "deterministic": course.deterministic,
+        "threads": 1 if course.deterministic else torch.get_num_threads(),
+    }
+    return common_attrs(
+        "patterns",
+        parameters=parameters,
+        random_state=course.seed,
+        plugins=plugins,
+        deterministic=course.deterministic,
+        device=str(model.device),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
     )
