@@ -199,10 +199,14 @@ def compare(
     from pncviz import compare as compare_all
     from pncviz import load, own_class, save, summary
 
-    similarities = compare_all(load(patterns), load(contrasts), metrics=metric)
+    found = load(patterns)
+    similarities = compare_all(found, load(contrasts), metrics=metric)
     if output is not None:
         save(similarities, output)
     typer.echo(summary(similarities))
+    failed = int((~found["succeeded"]).sum())
+    if failed:
+        typer.echo(f"{failed} of {found['succeeded'].size} patterns did not reach their class.")
     own = own_class(similarities)
     for name in own["metric"].values.tolist():
         near = own["nearest"].sel(metric=name)
