@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pncviz.comparison import similarity_matrix
 from pncviz.contrast.accumulator import Accumulator
 from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
 from pncviz.contrast.sorting import sort_by_model
@@ -18,20 +15,18 @@ from pncviz.contrast.sums import checked_source
 from pncviz.data import (
     check_labels,
     check_same_shape,
-    check_samples,
-    output_names,
-    refuse_overflow,
     resolve_image_shape,
 )
 from pncviz.dataset import image_dims
 from pncviz.exceptions import LabelError, ParameterError
+from pncviz.similarity import SimilarityTransformer
 
 __all__ = ["PNCTransformer"]
 
 _LABELS_FROM = ("y", "prediction", "probability")
 
 
-class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class PNCTransformer(SimilarityTransformer):
     """Positive-negative contrasts of the classes; transforms samples to similarities with them.
 
     Parameters
@@ -176,38 +171,9 @@ class PNCTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] # s
             attrs={"long_name": "class mean", "units": "1"},
         )
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
-        """Compare each sample with each class's contrast.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, …)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the units of the metric.
-        """
-        check_is_fitted(self, "classes_")
-        samples = check_samples(X, estimator=self, reset=False)
-        check_same_shape(samples, self._sample_shape)
-        if samples.dtype.kind == "f":
-            refuse_overflow(samples)
-        contrasts = self.contrasts_["contrast"].values
-        return similarity_matrix(
-            samples.reshape(-1, *self.image_shape_), contrasts, self.similarity
-        )
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Name the columns of ``transform``: the metric and the class."""
-        check_is_fitted(self, "classes_")
-        return output_names(self, self.similarity, self.classes_, input_features)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
+    def _class_images(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        contrast = self.contrasts_["contrast"]
+        return contrast["label"].values, contrast.values
 
     # ---------------------------------------------------------------------- inside
 

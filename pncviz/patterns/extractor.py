@@ -6,22 +6,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pncviz.comparison import similarity_matrix
 from pncviz.data import (
     as_float32,
     check_labels,
-    check_same_shape,
     check_samples,
     encode_labels,
-    output_names,
     resolve_image_shape,
 )
 from pncviz.exceptions import LabelError
 from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
 from pncviz.patterns.course import MAX_BYTES, Course
+from pncviz.similarity import SimilarityTransformer
 from pncviz.specs import Attack, Strategy
 
 __all__ = ["AdversarialPatternExtractor"]
@@ -33,7 +30,7 @@ _COURSE = (
 )
 
 
-class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc] # sklearn is untyped
+class AdversarialPatternExtractor(SimilarityTransformer):
     """Patterns of the classes as a model sees them; transforms samples to similarities with them.
 
     Parameters
@@ -191,37 +188,9 @@ class AdversarialPatternExtractor(TransformerMixin, BaseEstimator):  # type: ign
         self.n_iter_ = int(self.patterns_["n_iter"].max())
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
-        """Compare each sample with each class's pattern.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, …)
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_patterns)
-            In the units of the metric.
-        """
+    def _class_images(self) -> tuple[NDArray[Any], NDArray[Any]]:
         check_is_fitted(self, "patterns_")
-        samples = check_samples(X, estimator=self, reset=False)
-        check_same_shape(samples, self._sample_shape)
-        return similarity_matrix(
-            as_float32(samples).reshape(-1, *self.image_shape_),
-            self.patterns_["pattern"].values,
-            self.similarity,
-        )
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Name the columns of ``transform``: the metric and the class."""
-        check_is_fitted(self, "patterns_")
-        return output_names(self, self.similarity, self.labels_, input_features)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
+        return self.labels_, self.patterns_["pattern"].values
 
     def _course(self) -> Course:
         return Course.checked(**{name: getattr(self, name) for name in _COURSE})
