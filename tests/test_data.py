@@ -253,6 +253,15 @@ def test_lists_and_frames_of_numbers_work(X):
     np.testing.assert_array_equal(as_float32(check_samples(X)), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_infinities_of_both_signs(dtype):
+    """Infinities that cancel are still infinities: a ValueError and no warning."""
+    X = np.array([[-np.inf, np.inf]], dtype=dtype)
+    for check in (as_float32, check_samples):
+        with pytest.raises(ValueError, match="infinity"):
+            check(X)
+
+
 @given(
     hnp.arrays(
         st.sampled_from([np.uint8, np.int64, np.float16, np.float32, np.float64]),

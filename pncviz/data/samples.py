@@ -70,10 +70,11 @@ def check_samples(
         "ensure_all_finite": finite,
     }
     try:
-        if estimator is None:
-            checked = check_array(X, input_name="X", **options)
-        else:
-            checked = validate_data(estimator, X, reset=reset, **options)
+        with np.errstate(invalid="ignore"):  # infinities of both signs cancel to NaN in its sum
+            if estimator is None:
+                checked = check_array(X, input_name="X", **options)
+            else:
+                checked = validate_data(estimator, X, reset=reset, **options)
     except OverflowError as error:  # Python integers have no bound
         raise DataError(f"X contains a number too large for floats ({error}).") from error
     if checked.ndim > 4:
@@ -153,7 +154,8 @@ def as_float32(X: NDArray[Any]) -> NDArray[np.float32]:
         total = cast.sum(dtype=np.float64)  # which float32 values cannot overflow
     if X.dtype.kind != "f" or np.isfinite(total):
         return cast
-    assert_all_finite(X, input_name="X")
+    with np.errstate(invalid="ignore"):  # infinities of both signs cancel to NaN
+        assert_all_finite(X, input_name="X")
     worst = X[~np.isfinite(cast)].ravel()[0]
     raise DataError(
         f"X contains {worst:g}, which {X.dtype} holds and float32 does not; scale X first."
