@@ -28,7 +28,7 @@ BROKEN = {
 
 def run(*args, cwd=None, path=None, code=0):
     """Run the command line; give stdout and stderr."""
-    env = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
     if path is not None:
         env["PYTHONPATH"] = str(path)
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,9 +67,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -
     grid = Table(*head, title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console()
     # In a pipe there is no width to fold to.
-    console.print(grid, width=None if console.is_terminal else 200, crop=False)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(grid)
 
 
 @contextmanager
