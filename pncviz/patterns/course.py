@@ -22,7 +22,7 @@ from pncviz.models import TiledModel, TorchModel, require
 from pncviz.patterns.limits import check_stop, is_count
 from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
 from pncviz.registry import make_attack, make_strategy
-from pncviz.specs import Attack, Extraction, Model, Stop, Strategy
+from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams
 from pncviz.synthesis import (
     blame,
     check_extraction,
@@ -128,24 +128,8 @@ class Course:
                 part.prepare(*(_read_only(array) for array in data))
         targets = units[positions]
         with model.session(), self._progress(len(positions)) as progress:
-            own = self.strategy.extract
             streams = make_streams(self.seed, positions.tolist())
-            if own is not None:
-                with unchanged(model, self.strategy), blame(self.strategy, "extract"):
-                    answer = own(model, self.attack, targets, self.stop, streams)
-                found = check_extraction(answer, self.strategy, len(targets), model.input_shape)
-            else:
-                found = extract(
-                    self.strategy,
-                    model,
-                    self.attack,
-                    targets,
-                    self.stop,
-                    streams,
-                    image_shape=image_shape,
-                    n_blocks=self.n_blocks,
-                    progress=progress,
-                )
+            found = self._extract(model, targets, streams, image_shape, progress)
             answers = self._answers(model, found, targets)
         names = Names(classes, units)
         dataset = build_patterns(
@@ -181,6 +165,32 @@ class Course:
             problem = f"are not among the model's: {missing}" if missing else "repeat or are none"
             raise LabelError(f"`labels` {problem}. The model's classes are {known[:20]}.")
         return np.array([known.index(label) for label in wanted], dtype=np.int64)
+
+    def _extract(
+        self,
+        model: Model,
+        targets: NDArray[np.int64],
+        streams: Streams,
+        image_shape: tuple[int, ...],
+        progress: Callable[[int], object] | None,
+    ) -> Extraction:
+        """Take the strategy's own course if it has one, else the usual one."""
+        own = self.strategy.extract
+        if own is not None:
+            with unchanged(model, self.strategy), blame(self.strategy, "extract"):
+                answer = own(model, self.attack, targets, self.stop, streams)
+            return check_extraction(answer, self.strategy, len(targets), model.input_shape)
+        return extract(
+            self.strategy,
+            model,
+            self.attack,
+            targets,
+            self.stop,
+            streams,
+            image_shape=image_shape,
+            n_blocks=self.n_blocks,
+            progress=progress,
+        )
 
     def _fitted_out(self, model: Model) -> Model:
         """Give the model the precision, batch size and determinism asked for."""
