@@ -2,7 +2,6 @@ from . import exceptions as exceptions
 from ._version import __version__ as __version__
 from .comparison import compare as compare
 from .comparison import own_class as own_class
-from .comparison import similarity_matrix as similarity_matrix
 from .contrast import PNCTransformer as PNCTransformer
 from .contrast import class_means_from_contrasts as class_means_from_contrasts
 from .contrast import positive_negative_contrast as positive_negative_contrast
@@ -13,6 +12,7 @@ from .dataset import summary as summary
 from .displays import PatternDisplay as PatternDisplay
 from .displays import SimilarityDisplay as SimilarityDisplay
 from .hookspecs import hookimpl as hookimpl
+from .metrics import similarity_matrix as similarity_matrix
 from .patterns import AdversarialPatternExtractor as AdversarialPatternExtractor
 from .patterns import extract_patterns as extract_patterns
 from .registry import load_dataset as load_dataset

@@ -2,98 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
 
 from pncviz.dataset import build_similarities, check_labels_match, common_attrs, validate
-from pncviz.exceptions import ParameterError, PatternWarning, PluginError, ResultError
+from pncviz.exceptions import ParameterError, ResultError
+from pncviz.metrics import similarity_matrix
 from pncviz.registry import default_registry
 from pncviz.specs import MetricSpec
 
-__all__ = ["compare", "own_class", "similarity_matrix"]
-
-
-def similarity_matrix(A: ArrayLike, B: ArrayLike, metric: str = "pearson") -> NDArray[np.float64]:
-    """Compare each image of one stack with each of another.
-
-    Similarity with a constant image is 0.
-
-    Parameters
-    ----------
-    A : array-like of shape (n, *image_shape)
-    B : array-like of shape (m, *image_shape)
-    metric : str, default="pearson"
-
-    Returns
-    -------
-    ndarray of shape (n, m)
-
-    Raises
-    ------
-    ParameterError
-        The stacks hold images of different shapes, or the metric cannot take them.
-    PluginError
-        The metric raised, or gave NaN.
-
-    Examples
-    --------
-    >>> images = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    >>> similarity_matrix(images, images).round(2)
-    array([[ 1. , -0.5],
-           [-0.5,  1. ]])
-    """
-    spec = default_registry().get("metric", metric)
-    assert isinstance(spec, MetricSpec)  # the registry checked it
-    a, b = (np.asarray(stack, dtype=np.float64) for stack in (A, B))
-    if a.shape[1:] != b.shape[1:]:
-        raise ParameterError(
-            f"Images of shapes {a.shape[1:]} and {b.shape[1:]} cannot be compared."
-        )
-    varied_a, varied_b = _varied(a), _varied(b)
-    result = np.zeros((len(a), len(b)))
-    if varied_a.any() and varied_b.any():
-        values = _values(a[varied_a], b[varied_b], spec)
-        result[np.ix_(varied_a, varied_b)] = values
-    return result
-
-
-def _varied(stack: NDArray[np.float64]) -> NDArray[np.bool_]:
-    flat = stack.reshape(len(stack), -1)
-    varied: NDArray[np.bool_] = (flat != flat[:, :1]).any(axis=1)
-    if not varied.all():
-        warnings.warn(
-            f"{int((~varied).sum())} of {len(stack)} images are constant; their similarity is 0.",
-            PatternWarning,
-            stacklevel=3,
-        )
-    return varied
-
-
-def _values(
-    a: NDArray[np.float64], b: NDArray[np.float64], spec: MetricSpec
-) -> NDArray[np.float64]:
-    try:
-        if spec.pairwise is not None:
-            values = spec.pairwise(a.reshape(len(a), -1), b.reshape(len(b), -1))
-        else:
-            values = np.array([[spec.function(one, other) for other in b] for one in a])
-    except ParameterError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f'metric "{spec.name}" failed on images of shape {a.shape[1:]}: '
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if np.shape(values) != (len(a), len(b)) or np.isnan(values).any():
-        raise PluginError(
-            f'metric "{spec.name}" must give numbers of shape {(len(a), len(b))}, got shape '
-            f"{np.shape(values)}{' with NaN' if np.isnan(values).any() else ''}."
-        )
-    return np.asarray(values, dtype=np.float64)
+__all__ = ["compare", "own_class"]
 
 
 def compare(
@@ -157,7 +77,7 @@ def compare(
         metric_units=[spec.units for spec in specs if isinstance(spec, MetricSpec)],
         pattern_labels=labels,
         contrast_labels=contrasts["label"].values,
-        strategies=strategies,
+        leading={"strategy": strategies} if strategies else None,
         attrs=common_attrs("similarities", parameters={"metrics": names}),
     )
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from pncviz.comparison import similarity_matrix
 from pncviz.data import check_same_shape, check_samples, output_names, refuse_overflow
+from pncviz.metrics import similarity_matrix
 
 __all__ = ["SimilarityTransformer"]
 

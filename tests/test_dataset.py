@@ -180,7 +180,7 @@ def test_contrasts_weighted_and_blocks_by_label():
 def test_similarities_with_strategies():
     """Strategies lead."""
     ds = make_similarities(
-        similarity=np.zeros((1, 2, 3, 3)), strategies=["zero"], metric_units=["1", "px"]
+        similarity=np.zeros((1, 2, 3, 3)), leading={"strategy": ["zero"]}, metric_units=["1", "px"]
     )
     assert ds["similarity"].dims == ("strategy", "metric", "pattern_label", "contrast_label")
     assert ds["metric_units"].values.tolist() == ["1", "px"]

@@ -11,7 +11,7 @@ from pncviz.exceptions import ParameterError
 from pncviz.hookspecs import hookimpl
 from pncviz.specs import MetricSpec
 
-__all__ = ["cosine", "nmi", "pearson", "pncviz_metrics", "psnr", "spearman", "ssim"]
+__all__ = ["angle", "cosine", "nmi", "pearson", "pncviz_metrics", "psnr", "spearman", "ssim"]
 
 Image = NDArray[np.float64]
 
@@ -69,6 +69,27 @@ def cosine(a: Image, b: Image) -> float:
     0.0
     """
     return float(cosine_pairs(a.reshape(1, -1), b.reshape(1, -1))[0, 0])
+
+
+def angle_pairs(a: Image, b: Image) -> Image:
+    """Angle in degrees between each row of (n, d) and each row of (m, d)."""
+    return np.degrees(np.arccos(np.clip(cosine_pairs(a, b), -1, 1)))  # type: ignore[no-any-return] # numpy gives Any
+
+
+def angle(a: Image, b: Image) -> float:
+    """Angle in degrees between two images in input space, as in boundary tilting.
+
+    References
+    ----------
+    tanay2016boundary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> angle(np.array([1.0, 0.0]), np.array([0.0, 2.0]))
+    90.0
+    """
+    return float(angle_pairs(a.reshape(1, -1), b.reshape(1, -1))[0, 0])
 
 
 def about_zero(image: Image) -> Image:
@@ -155,6 +176,17 @@ def pncviz_metrics() -> list[MetricSpec]:
             function=cosine,
             pairwise=cosine_pairs,
             summary="cosine of the angle in input space",
+        ),
+        MetricSpec(
+            name="angle",
+            function=angle,
+            pairwise=angle_pairs,
+            units="degree",
+            range=(0.0, 180.0),
+            higher_is_better=False,
+            constant=90.0,
+            summary="angle in input space",
+            reference="tanay2016boundary",
         ),
         MetricSpec(
             name="ssim",

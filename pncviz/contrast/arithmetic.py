@@ -13,6 +13,7 @@ from pncviz.contrast.sums import checked_source, class_sums
 from pncviz.data import check_labels, encode_labels, resolve_image_shape
 from pncviz.dataset import build_contrasts, common_attrs, image_dims, validate
 from pncviz.exceptions import LabelError, ParameterError
+from pncviz.means import contrast_from_sums
 
 __all__ = [
     "NORMALIZATIONS",
@@ -22,13 +23,6 @@ __all__ = [
 ]
 
 NORMALIZATIONS = ("minmax", None)
-
-
-def _minmax(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale each image to 0..1; a constant one becomes 0."""
-    low = images.min(axis=1, keepdims=True)
-    span = images.max(axis=1, keepdims=True) - low
-    return np.where(span > 0, (images - low) / np.where(span > 0, span, 1), 0.0)
 
 
 def contrast_dataset(
@@ -71,13 +65,9 @@ def contrast_dataset(
         raise LabelError(
             f"No samples of the classes {labels[~seen].tolist()[:10]}, so they have no contrast."
         )
-    weight = counts[:, None]
-    positive = sums / weight
-    negative = (sums.sum(axis=0) - sums) / (counts.sum() - weight)
-    if normalize == "minmax":
-        positive, negative = _minmax(positive), _minmax(negative)
+    contrast, positive, negative = contrast_from_sums(sums, counts, normalize)
     return build_contrasts(
-        contrast=positive - negative,
+        contrast=contrast,
         positive_mean=positive,
         negative_mean=negative,
         n_positive=counts,

@@ -39,6 +39,8 @@ _PER_LABEL = (("label",),)
 _PER_IMAGE = (("label", IMAGE),)
 _TRACE = (("label", "trace_iteration"),)
 _BLOCKS = (("block", "label", IMAGE),)
+_PER_METRIC = (("metric",),)
+_PER_OWN = (("metric", "pattern_label"),)
 
 #: Variables by kind of result and name.
 FIELDS: dict[str, dict[str, Field]] = {
@@ -76,6 +78,41 @@ FIELDS: dict[str, dict[str, Field]] = {
     "similarities": {
         "similarity": Field(
             (("metric", "pattern_label", "contrast_label"),), "f", "similarity of two images"
+        ),
+        "succeeded": Field(
+            (("pattern_label",),),
+            "b",
+            "whether the pattern reached its class",
+            required=False,
+        ),
+        "rank": Field(_PER_OWN, "iu", "rank of the own class among all contrasts", required=False),
+        "hits": Field(
+            _PER_METRIC, "iu", "patterns nearest to their own class's contrast", required=False
+        ),
+        "identification_p": Field(
+            _PER_METRIC, "f", "p of the mean own-class similarity, labels permuted", required=False
+        ),
+        "hits_p": Field(_PER_METRIC, "f", "p of the hits, labels permuted", required=False),
+        "lower": Field(_PER_OWN, "f", "interval of the own-class similarity from", required=False),
+        "upper": Field(_PER_OWN, "f", "interval of the own-class similarity to", required=False),
+        "interval_over": Field(_PER_METRIC, "U", "what the interval resamples", required=False),
+        "pattern_reliability": Field(
+            _PER_OWN, "f", "split-half reliability of the pattern", required=False
+        ),
+        "contrast_reliability": Field(
+            (("metric", "contrast_label"),),
+            "f",
+            "split-half reliability of the contrast",
+            required=False,
+        ),
+        "ceiling": Field(_PER_OWN, "f", "noise ceiling of the own-class similarity", required=False),
+        "p": Field(_PER_OWN, "f", "p of the own-class similarity under the null", required=False),
+        "q": Field(_PER_OWN, "f", "p after false discovery control over classes", required=False),
+        "null_similarity": Field(
+            (("draw", "metric", "pattern_label"),),
+            "f",
+            "own-class similarity drawn under the null",
+            required=False,
         ),
     },
 }

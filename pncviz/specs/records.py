@@ -106,6 +106,8 @@ class MetricSpec(Spec):
     range : tuple of two floats
         Smallest and largest value.
     higher_is_better : bool
+    constant : float
+        What is given where an image is constant.
     pairwise : callable, optional
         ``pairwise(A, B) -> ndarray of shape (n, m)`` for flattened images (n, d) and (m, d): the
         same numbers, faster.
@@ -115,6 +117,7 @@ class MetricSpec(Spec):
     units: str = "1"
     range: tuple[float, float] = (-1.0, 1.0)
     higher_is_better: bool = True
+    constant: float = 0.0
     pairwise: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = (
         field(default=None)
     )
