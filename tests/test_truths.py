@@ -13,7 +13,7 @@ from pncviz import (
     positive_negative_contrast,
     similarity_matrix,
 )
-from pncviz.contrast.arithmetic import _minmax
+from pncviz.means import minmax
 
 
 def _one_step_softmax(X, y, n_classes):
@@ -80,14 +80,14 @@ def test_tiling_contrasts_are_the_classes():
     """Truth 2: tiling's min-max contrasts, min-max scaled, equal the classes themselves."""
     data = load_dataset("tiling")
     contrasts = positive_negative_contrast(data.X, data.y)["contrast"].values
-    np.testing.assert_allclose(_minmax(contrasts.reshape(4, -1)), data.X.reshape(4, -1), atol=1e-12)
+    np.testing.assert_allclose(minmax(contrasts.reshape(4, -1)), data.X.reshape(4, -1), atol=1e-12)
 
 
 def test_overlapping_contrasts_are_not_the_classes():
     """Truth 2: overlapping's contrasts differ from their classes."""
     data = load_dataset("overlapping")
     contrasts = positive_negative_contrast(data.X, data.y)["contrast"].values
-    difference = np.abs(_minmax(contrasts.reshape(4, -1)) - data.X.reshape(4, -1)).max(axis=1)
+    difference = np.abs(minmax(contrasts.reshape(4, -1)) - data.X.reshape(4, -1)).max(axis=1)
     assert difference.min() > 0.2
 
 

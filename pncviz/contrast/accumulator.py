@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from pncviz.contrast.sums import class_sums
 from pncviz.data import encode_labels
-from pncviz.exceptions import LabelError
+from pncviz.exceptions import LabelError, ParameterError
 
-__all__ = ["Accumulator"]
+__all__ = ["MAX_BYTES", "N_BLOCKS", "Accumulator"]
+
+logger = logging.getLogger("pncviz")
+
+#: Blocks of samples: enough for an interval, few enough to keep.
+N_BLOCKS = 20
+
+#: The most that sums and contrasts may take.
+MAX_BYTES = 8 * 2**30
 
 
 class Accumulator:
@@ -23,13 +33,23 @@ class Accumulator:
     sample_shape : tuple of int
     classes : array-like of shape (n_classes,), optional
         All classes, if they are known; others are then refused.
+    n_blocks : int, default=0
+        Keep sums apart for so many interleaved blocks of samples: the first sample of each class
+        goes into the first, the second into the second, and so on.
+    max_bytes : int
+        Refuse samples whose sums and contrasts would take more.
 
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
         Sorted.
-    sums : float64 ndarray of shape (n_classes, n_features)
-    counts : ndarray of shape (n_classes,)
+    block_sums : float64 ndarray of shape (max(1, n_blocks), n_classes, n_features)
+    block_counts : ndarray of shape (max(1, n_blocks), n_classes)
+
+    Raises
+    ------
+    ParameterError
+        Numbers that are none, or too many bytes.
 
     Examples
     --------
@@ -40,28 +60,104 @@ class Accumulator:
     (['a', 'b'], [[3.0, 4.0], [1.0, 2.0]])
     """
 
-    def __init__(self, sample_shape: tuple[int, ...], classes: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        sample_shape: tuple[int, ...],
+        classes: ArrayLike | None = None,
+        *,
+        n_blocks: int = 0,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        for name, value, least in (("n_blocks", n_blocks, 0), ("max_bytes", max_bytes, 1)):
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+                what = "a positive integer" if least else "0 or a positive integer"
+                raise ParameterError(f"`{name}` must be {what}, got {value!r}.")
         self._closed = classes is not None
+        self.n_blocks, self.max_bytes = n_blocks, max_bytes
+        self._shape = sample_shape
+        self._n = max(1, n_blocks)
         self.classes: NDArray[Any] = np.unique(np.asarray([] if classes is None else classes))
-        self.sums = np.zeros((len(self.classes), math.prod(sample_shape)))
-        self.counts: NDArray[Any] = np.zeros(len(self.classes), dtype=np.int64)
+        self._check_size(self.classes)
+        self.block_sums = np.zeros((self._n, len(self.classes), math.prod(sample_shape)))
+        self.block_counts: NDArray[Any] = np.zeros((self._n, len(self.classes)), dtype=np.int64)
+        self._seen = np.zeros(len(self.classes), dtype=np.int64)
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """Sums over all blocks, (n_classes, n_features)."""
+        total: NDArray[np.float64] = self.block_sums.sum(axis=0)
+        return total
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """Samples of all blocks, (n_classes,)."""
+        total: NDArray[Any] = self.block_counts.sum(axis=0)
+        return total
 
     def add(self, X: Any, labels: NDArray[Any]) -> None:
         """Add samples by their labels."""
         classes = self._union(np.unique(labels))
+        self._check_size(classes)
         _, codes = encode_labels(labels, classes)
-        self.add_weighted(X, classes, codes, np.bincount(codes, minlength=len(classes)))
+        blocks = self._blocks(classes, codes)
+        k = len(classes)
+        places = blocks * k + codes
+        sums = class_sums(X, places, self._n * k)
+        counts = np.bincount(places, minlength=self._n * k)
+        self._take(classes, codes, sums, counts)
 
-    def add_weighted(
-        self, X: Any, classes: NDArray[Any], weights: NDArray[Any], counts: NDArray[Any]
+    def add_weighted(self, X: Any, classes: NDArray[Any], weights: NDArray[Any]) -> None:
+        """Add samples by their shares (n_samples, n_classes) in ``classes``."""
+        self._check_size(classes)
+        codes = weights.argmax(axis=1)
+        k, blocks = len(classes), self._blocks(classes, codes)
+        sums, counts = [], []
+        for block in range(self._n):
+            rows = slice(None) if self._n == 1 else blocks == block
+            sums.append(class_sums(X[rows], weights[rows], k))
+            counts.append(weights[rows].sum(axis=0))
+        self._take(classes, codes, np.stack(sums), np.stack(counts))
+
+    def _blocks(self, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Deal the samples of each class out in turn, whatever order they come in."""
+        order = np.argsort(codes, kind="stable")
+        sizes = np.bincount(codes, minlength=len(classes))
+        turn = np.empty(len(codes), dtype=np.int64)
+        turn[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        seen = np.zeros(len(classes), dtype=np.int64)
+        seen[np.searchsorted(classes, self.classes)] = self._seen
+        return (turn + seen[codes]) % self._n
+
+    def _take(
+        self,
+        classes: NDArray[Any],
+        codes: NDArray[np.int64],
+        sums: NDArray[np.float64],
+        counts: NDArray[Any],
     ) -> None:
-        """Add samples by codes or weights in ``classes``, which hold all of the earlier ones."""
-        sums = class_sums(X, weights, len(classes))  # may raise: nothing has changed yet
+        """Take over what was added; until here nothing has changed."""
+        sums = sums.reshape(self._n, len(classes), -1)
+        counts = counts.reshape(self._n, len(classes))
+        seen = np.bincount(codes, minlength=len(classes))
         if len(self.classes):
             places = np.searchsorted(classes, self.classes)
-            sums[places] += self.sums
-            counts[places] += self.counts
-        self.classes, self.sums, self.counts = classes, sums, counts
+            sums[:, places] += self.block_sums
+            counts[:, places] += self.block_counts
+            seen[places] += self._seen
+        self.classes, self._seen = classes, seen
+        self.block_sums, self.block_counts = sums, counts
+
+    def _check_size(self, classes: NDArray[Any]) -> None:
+        # Sums as they grow and as they are kept; then contrasts and both means.
+        values = len(classes) * math.prod(self._shape)
+        estimate = values * 8 * (2 * self._n + 6)
+        logger.info("Contrasts will take about %.1f MB.", estimate / 2**20)
+        if estimate > self.max_bytes:
+            raise ParameterError(
+                f"{len(classes)} contrasts of shape {self._shape} need about {estimate:,} bytes, "
+                f"more than `max_bytes` ({self.max_bytes:,}). "
+                f"{'Use n_blocks=0, or raise' if self.n_blocks else 'Raise'} it."
+            )
 
     def check_announced(self, classes: ArrayLike) -> None:
         """Raise LabelError unless later calls announce the same classes."""

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from pncviz.contrast.sums import checked_source, class_sums
-from pncviz.data import check_labels, encode_labels, resolve_image_shape
+from pncviz.contrast.accumulator import MAX_BYTES, N_BLOCKS, Accumulator
+from pncviz.contrast.sums import checked_source
+from pncviz.data import check_labels, resolve_image_shape
 from pncviz.dataset import build_contrasts, common_attrs, image_dims, validate
 from pncviz.exceptions import LabelError, ParameterError
 from pncviz.means import contrast_from_sums
@@ -26,9 +27,7 @@ NORMALIZATIONS = ("minmax", None)
 
 
 def contrast_dataset(
-    sums: NDArray[np.float64],
-    counts: NDArray[Any],
-    labels: NDArray[Any],
+    totals: Accumulator,
     *,
     image_shape: tuple[int, ...],
     normalize: str | None,
@@ -39,10 +38,8 @@ def contrast_dataset(
 
     Parameters
     ----------
-    sums : ndarray of shape (n_classes, n_features)
-    counts : ndarray of shape (n_classes,)
-        Samples, or sums of weights, per class.
-    labels : ndarray of shape (n_classes,)
+    totals : Accumulator
+        Sums and counts, in blocks or whole.
     image_shape : tuple of int
     normalize : {"minmax", None}
     parameters : mapping
@@ -55,6 +52,7 @@ def contrast_dataset(
     LabelError
         Fewer than two classes, or one without samples.
     """
+    sums, counts, labels = totals.sums, totals.counts, totals.classes
     seen = counts > 0
     if int(seen.sum()) < 2:
         raise LabelError(
@@ -76,6 +74,8 @@ def contrast_dataset(
         image_shape=image_shape,
         attrs=common_attrs("contrasts", parameters={"normalize": normalize, **parameters}),
         feature_names=feature_names,
+        block_sum=totals.block_sums if totals.n_blocks else None,
+        n_block=totals.block_counts if totals.n_blocks else None,
     )
 
 
@@ -91,6 +91,8 @@ def positive_negative_contrast(
     *,
     normalize: str | None = "minmax",
     image_shape: tuple[int, ...] | None = None,
+    n_blocks: int = N_BLOCKS,
+    max_bytes: int = MAX_BYTES,
 ) -> xr.Dataset:
     """Contrast each class's mean image with the mean of all the others.
 
@@ -104,12 +106,18 @@ def positive_negative_contrast(
         Scale each mean to 0..1 before subtracting, as the paper does, or leave it raw.
     image_shape : (rows, columns) or (channels, rows, columns), optional
         How to label and draw flat samples.
+    n_blocks : int, default=20
+        Keep sums over so many interleaved blocks of samples, for intervals and reliability; 0
+        keeps none.
+    max_bytes : int
+        Refuse to start if sums and results would take more.
 
     Returns
     -------
     xarray.Dataset
         ``contrast``, ``positive_mean``, ``negative_mean`` (label, …), ``n_positive``,
-        ``n_negative`` (label).
+        ``n_negative`` (label); with blocks ``contrast_block_sum`` (block, label, …) and
+        ``n_block`` (block, label).
 
     Raises
     ------
@@ -131,12 +139,10 @@ def positive_negative_contrast(
     check_normalize(normalize)
     samples = checked_source(X)
     labels = check_labels(y, len(samples), X=X)
-    classes, codes = encode_labels(labels)
-    counts = np.bincount(codes, minlength=len(classes))
+    totals = Accumulator(samples.shape[1:], n_blocks=n_blocks, max_bytes=max_bytes)
+    totals.add(samples, labels)
     return contrast_dataset(
-        class_sums(samples, codes, len(classes)),
-        counts,
-        classes,
+        totals,
         image_shape=resolve_image_shape(samples.shape[1:], image_shape),
         normalize=normalize,
         parameters={"labels_from": "y"},

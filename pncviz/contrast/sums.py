@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 from sklearn.utils import assert_all_finite
 
 from pncviz.data import check_samples, refuse_overflow
@@ -16,7 +17,7 @@ from pncviz.data import check_samples, refuse_overflow
 __all__ = ["checked_source", "class_sums"]
 
 #: Rows per product: float32 sums of so few terms keep seven digits, and float64 takes them over.
-_ROWS = 256
+_ROWS = 512
 #: Bytes of a memory-mapped array that may stay resident behind the pass.
 _RESIDENT = 2**26
 
@@ -91,14 +92,13 @@ def _chunk_sums(
     wide = flat.dtype.itemsize > 4 or (flat.dtype.kind in "iu" and flat.dtype.itemsize == 4)
     dtype = np.result_type(smallest, np.float64 if wide else smallest)
     sums = np.zeros((n_classes, flat.shape[1]))
-    one_hot = np.zeros((n_classes, _ROWS), dtype=dtype)
     for first in range(0, len(flat), _ROWS):
         rows = flat[first : first + _ROWS].astype(dtype, copy=False)
         part = weights[first : first + _ROWS]
         if weights.ndim == 1:
-            one_hot[:] = 0
-            one_hot[part, np.arange(len(part))] = 1
-            sums += one_hot[:, : len(part)] @ rows
+            # One addition per value, where a dense product would take n_classes.
+            ones, ends = np.ones(len(part), dtype=dtype), np.arange(len(part) + 1)
+            sums += csc_array((ones, part, ends), shape=(n_classes, len(part))) @ rows
         else:
             sums += part.T.astype(dtype) @ rows
     return sums

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from pncviz.contrast.accumulator import Accumulator
+from pncviz.contrast.accumulator import MAX_BYTES, N_BLOCKS, Accumulator
 from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
 from pncviz.contrast.sorting import sort_by_model
 from pncviz.contrast.sums import checked_source
@@ -41,6 +41,11 @@ class PNCTransformer(SimilarityTransformer):
         How to label and draw flat samples.
     similarity : str, default="pearson"
         The metric of ``transform``.
+    n_blocks : int, default=20
+        Keep sums over so many interleaved blocks of samples, for intervals and reliability; 0
+        keeps none.
+    max_bytes : int
+        Refuse to start if sums and results would take more.
 
     Attributes
     ----------
@@ -77,12 +82,16 @@ class PNCTransformer(SimilarityTransformer):
         estimator: Any = None,
         image_shape: tuple[int, ...] | None = None,
         similarity: str = "pearson",
+        n_blocks: int = N_BLOCKS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self.normalize = normalize
         self.labels_from = labels_from
         self.estimator = estimator
         self.image_shape = image_shape
         self.similarity = similarity
+        self.n_blocks = n_blocks
+        self.max_bytes = max_bytes
 
     def fit(self, X: Any, y: Any = None) -> PNCTransformer:
         """Learn the contrasts.
@@ -102,7 +111,7 @@ class PNCTransformer(SimilarityTransformer):
         self._check_params()
         given, X = X, self._checked(X, reset=True)
         labels = check_labels(y, len(X), X=given)
-        totals = Accumulator(self._sample_shape)
+        totals = self._empty()
         if self.labels_from == "y":
             totals.add(X, labels)
         else:
@@ -113,7 +122,7 @@ class PNCTransformer(SimilarityTransformer):
                 image_shape=self.image_shape_,
                 soft=self.labels_from == "probability",
             )
-            totals.add_weighted(X, classes, weights, weights.sum(axis=0))
+            totals.add_weighted(X, classes, weights)
         self._totals, self.classes_ = totals, totals.classes
         self._contrasts = self._dataset()
         return self
@@ -141,7 +150,7 @@ class PNCTransformer(SimilarityTransformer):
         first = not hasattr(self, "_totals")
         given, X = X, self._checked(X, reset=first)
         labels = check_labels(y, len(X), X=given)
-        totals = Accumulator(self._sample_shape, classes) if first else self._totals
+        totals = self._empty(classes) if first else self._totals
         if classes is not None:
             totals.check_announced(classes)
         totals.add(X, labels)
@@ -195,11 +204,14 @@ class PNCTransformer(SimilarityTransformer):
         check_same_shape(X, self._sample_shape)
         return X
 
+    def _empty(self, classes: Any = None) -> Accumulator:
+        return Accumulator(
+            self._sample_shape, classes, n_blocks=self.n_blocks, max_bytes=self.max_bytes
+        )
+
     def _dataset(self) -> xr.Dataset:
         return contrast_dataset(
-            self._totals.sums,
-            self._totals.counts,
-            self._totals.classes,
+            self._totals,
             image_shape=self.image_shape_,
             normalize=self.normalize,
             parameters={"labels_from": self.labels_from},
