@@ -69,7 +69,7 @@ def _varied(stack: NDArray[np.float64]) -> NDArray[np.bool_]:
     varied: NDArray[np.bool_] = (flat != flat[:, :1]).any(axis=1)
     if not varied.all():
         warnings.warn(
-            f"{int((~varied).sum())} of {len(stack)} images are constant, so they are like nothing.",
+            f"{int((~varied).sum())} of {len(stack)} images are constant, like nothing.",
             PatternWarning,
             stacklevel=3,
         )

@@ -63,3 +63,74 @@ def ssim(a, b, window=7):
             bottom = (p.mean() ** 2 + q.mean() ** 2 + c1) * (cov[0, 0] + cov[1, 1] + c2)
             values.append(top / bottom)
     return float(np.mean(values))
+
+
+def identification_p(scores):
+    """Share of all assignments whose mean own-class score is at least the observed one."""
+    import itertools
+
+    n = len(scores)
+    observed = sum(scores[i][i] for i in range(n))
+    sums = [
+        sum(scores[i][order[i]] for i in range(n)) for order in itertools.permutations(range(n))
+    ]
+    return sum(total >= observed - 1e-9 for total in sums) / len(sums)
+
+
+def phase_randomized(image, phases):
+    """Turn every frequency of a one-channel image by a phase, coefficient by coefficient."""
+    spectrum = np.fft.fft2(image)
+    rows, columns = image.shape
+    for i in range(rows):
+        for j in range(columns):
+            spectrum[i, j] *= phases[i, j]
+    out = np.fft.ifft2(spectrum)
+    assert np.abs(out.imag).max() < 1e-9
+    return out.real
+
+
+def benjamini_hochberg(p):
+    """Adjusted p-values, straight from the step-up rule."""
+    order = sorted(range(len(p)), key=lambda i: p[i], reverse=True)
+    q, smallest = [0.0] * len(p), 1.0
+    for place, i in enumerate(order):
+        smallest = min(smallest, p[i] * len(p) / (len(p) - place))
+        q[i] = smallest
+    return q
+
+
+def band_passed(image, low, high):
+    """The part of (channels, rows, columns) whose frequencies lie in low < radius ≤ high."""
+    found = np.zeros(image.shape)
+    for c, channel in enumerate(image):
+        transform = np.fft.fft2(channel)
+        rows, columns = channel.shape
+        for i in range(rows):
+            for j in range(columns):
+                u, v = min(i, rows - i) / rows, min(j, columns - j) / columns
+                if not low < math.sqrt(u * u + v * v) <= high:
+                    transform[i, j] = 0
+        found[c] = np.fft.ifft2(transform).real
+    return found
+
+
+def partial_similarities(blocks, image):
+    """Pearson's r of the first block, the first two, … with an image; blocks (n, *image)."""
+    return [pearson(sum(blocks[1 : n + 1], blocks[0]), image) for n in range(len(blocks))]
+
+
+def activation_pattern(coef, X, *, joint):
+    """Haufe's patterns by the whole covariance (2014, equation 6)."""
+    cov = np.cov(X, rowvar=False)
+    if joint:
+        return (cov @ coef.T @ np.linalg.pinv(np.cov(X @ coef.T, rowvar=False), rcond=1e-10)).T
+    return np.stack([cov @ w / np.var(X @ w, ddof=1) for w in coef])
+
+
+def template_hits(images, labels, X, y):
+    """How many samples correlate most with the image of their own class, one by one."""
+    hits = 0
+    for x, target in zip(X, y, strict=True):
+        r = {label: pearson(x, image) for label, image in zip(labels, images, strict=True)}
+        hits += max(r, key=r.get) == target
+    return hits

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pncviz.contrast.accumulator import MAX_BYTES, N_BLOCKS, Accumulator
 from pncviz.contrast.sums import checked_source

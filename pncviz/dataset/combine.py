@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from pncviz.dataset.attributes import now, to_json
 from pncviz.dataset.builder import as_labels
+from pncviz.dataset.fields import FIELDS
 from pncviz.dataset.schema import validate
 from pncviz.exceptions import LabelError, ParameterError, ResultError
 
@@ -78,7 +79,8 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
     """Put patterns of several strategies side by side on a leading ``strategy`` dimension.
 
     Labels are brought into the order of the first. Traces are padded with NaN to common
-    iterations. Traces and blocks that not all have (or not in the same number) are left out.
+    iterations; traces that not all have are left out. Blocks of examples are padded with empty
+    ones (``n_block`` 0), so a strategy of one example stands beside one of thirty.
 
     Parameters
     ----------
@@ -163,18 +165,33 @@ def _aligned(mapping: Mapping[str, xr.Dataset]) -> list[xr.Dataset]:
             if shapes[0] != shapes[1] or first["pattern"].dims != ds["pattern"].dims:
                 raise ResultError(f"{other} are {shapes[1]}, {of_first} {shapes[0]}; make equal.")
         parts.append(ds)
+    blocks = max(part.sizes.get("block", 0) for part in parts)
+    if blocks:
+        parts = [_with_blocks(part, blocks) for part in parts]
     return _with_common_traces([_only(part, parts) for part in parts])
 
 
 def _only(part: xr.Dataset, parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Leave out what is optional and not in every part, and blocks that differ in number."""
+    """Leave out what is optional and not in every part."""
     kept = set(part.data_vars).intersection(*(other.data_vars for other in parts))
-    if len({other.sizes.get("block") for other in parts}) > 1:
-        kept -= {"pattern_block", "n_block"}
     drop = [name for name in part.data_vars if name not in kept]
     part = part.drop_vars(drop)
     used = {dim for variable in part.data_vars.values() for dim in variable.dims}
     return part.drop_vars([name for name, c in part.coords.items() if not set(c.dims) <= used])
+
+
+def _with_blocks(part: xr.Dataset, n: int) -> xr.Dataset:
+    """Add empty blocks up to a common number."""
+    field = FIELDS["patterns"]
+    if "pattern_block" not in part:
+        none = part["pattern"].expand_dims(block=0)
+        counts = xr.zeros_like(none["block"], dtype=np.int64)
+        part = part.assign(
+            pattern_block=none.assign_attrs(long_name=field["pattern_block"].long_name),
+            n_block=counts.assign_attrs(long_name=field["n_block"].long_name, units="1"),
+        ).drop_vars("block", errors="ignore")
+    missing = n - part.sizes["block"]
+    return part.pad(block=(0, missing), constant_values=0) if missing else part
 
 
 def _with_common_traces(parts: list[xr.Dataset]) -> list[xr.Dataset]:

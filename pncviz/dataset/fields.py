@@ -105,7 +105,9 @@ FIELDS: dict[str, dict[str, Field]] = {
             "split-half reliability of the contrast",
             required=False,
         ),
-        "ceiling": Field(_PER_OWN, "f", "noise ceiling of the own-class similarity", required=False),
+        "ceiling": Field(
+            _PER_OWN, "f", "noise ceiling of the own-class similarity", required=False
+        ),
         "p": Field(_PER_OWN, "f", "p of the own-class similarity under the null", required=False),
         "q": Field(_PER_OWN, "f", "p after false discovery control over classes", required=False),
         "null_similarity": Field(
