@@ -9,12 +9,24 @@ from .dataset import concat_patterns as concat_patterns
 from .dataset import load as load
 from .dataset import save as save
 from .dataset import summary as summary
+from .displays import ConvergenceDisplay as ConvergenceDisplay
+from .displays import NullDisplay as NullDisplay
 from .displays import PatternDisplay as PatternDisplay
 from .displays import SimilarityDisplay as SimilarityDisplay
+from .displays import SpectrumDisplay as SpectrumDisplay
 from .hookspecs import hookimpl as hookimpl
+from .inference import band_similarity as band_similarity
+from .inference import example_convergence as example_convergence
+from .inference import haufe_transform as haufe_transform
+from .inference import split_half_reliability as split_half_reliability
+from .inference import template_accuracy as template_accuracy
 from .metrics import similarity_matrix as similarity_matrix
+from .nulls import calibrate_null as calibrate_null
+from .nulls import label_shuffled_contrasts as label_shuffled_contrasts
+from .nulls import model_null as model_null
 from .patterns import AdversarialPatternExtractor as AdversarialPatternExtractor
 from .patterns import extract_patterns as extract_patterns
+from .patterns import pattern_confusion as pattern_confusion
 from .registry import load_dataset as load_dataset
 from .registry import make_attack as make_attack
 from .registry import make_strategy as make_strategy
@@ -44,36 +56,48 @@ __all__ = [
     "Attack",
     "AttackResult",
     "AttackSpec",
+    "ConvergenceDisplay",
     "Dataset",
     "DatasetSpec",
     "Extraction",
     "MetricSpec",
     "Model",
+    "NullDisplay",
     "PNCTransformer",
     "PatternDisplay",
     "SimilarityDisplay",
+    "SpectrumDisplay",
     "Stop",
     "Strategy",
     "StrategySpec",
     "Target",
     "__version__",
+    "band_similarity",
+    "calibrate_null",
     "class_means_from_contrasts",
     "compare",
     "concat_patterns",
+    "example_convergence",
     "exceptions",
     "extract_patterns",
+    "haufe_transform",
     "hookimpl",
+    "label_shuffled_contrasts",
     "load",
     "load_classifier",
     "load_dataset",
     "make_attack",
     "make_classifier",
     "make_strategy",
+    "model_null",
     "own_class",
+    "pattern_confusion",
     "positive_negative_contrast",
     "register",
     "save",
     "save_classifier",
     "similarity_matrix",
+    "split_half_reliability",
     "summary",
+    "template_accuracy",
 ]

@@ -120,7 +120,7 @@ def partial_similarities(blocks, image):
 
 
 def activation_pattern(coef, X, *, joint):
-    """Haufe's patterns by the whole covariance (2014, equation 6)."""
+    """Haufe's patterns by the whole covariance."""
     cov = np.cov(X, rowvar=False)
     if joint:
         return (cov @ coef.T @ np.linalg.pinv(np.cov(X @ coef.T, rowvar=False), rcond=1e-10)).T

@@ -69,7 +69,9 @@ def test_monte_carlo_is_near_the_exact():
 def test_identification_is_valid_without_signal():
     """Of patterns that have nothing to do with their classes, at most 5 % have p ≤ .05."""
     rng = np.random.default_rng(1)
-    scores = rng.normal(size=(2000, 6, 6)) + rng.normal(size=(2000, 1, 6))  # some contrasts draw all
+    scores = rng.normal(size=(2000, 6, 6)) + rng.normal(
+        size=(2000, 1, 6)
+    )  # some contrasts draw all
     p, hits_p = identification_test(scores, np.arange(6))
     assert 0.035 < (p <= 0.05).mean() < 0.065
     assert (hits_p <= 0.05).mean() < 0.065  # discrete, so below

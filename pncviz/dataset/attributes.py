@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -74,6 +75,15 @@ def _attribute(value: object) -> str | int | float:
     return to_json(value)
 
 
+@cache
+def _version(distribution: str) -> str | None:
+    """Read a version from metadata, once: importing torch takes seconds, parsing milliseconds."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 def common_attrs(
     kind: str,
     *,
@@ -122,10 +132,8 @@ def common_attrs(
         "pncviz_version": __version__,
     }
     for name, distribution in _DISTRIBUTIONS.items():
-        try:
-            attrs[name] = version(distribution)  # metadata only: importing torch takes seconds
-        except PackageNotFoundError:
-            continue
+        if found := _version(distribution):
+            attrs[name] = found
     if random_state is not None:
         attrs["random_state"] = _attribute(random_state)
     attrs["parameters"] = to_json(dict(parameters))

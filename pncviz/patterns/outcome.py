@@ -66,9 +66,12 @@ def result_attrs(course: Course, model: Model) -> dict[str, Any]:
     parts = {"strategy": course.strategy, "attack": course.attack}
     plugins = dict(map(distribution_of, parts.values()))
     plugins.pop("pncviz", None)
-    parameters: dict[str, object] = {
+    parameters: dict[str, Any] = {
         name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
     }
+    # Class attributes of a plugin are no parameters, but without them a sum is not known for one.
+    for name in ("n_examples", "reduction"):
+        parameters["strategy"].setdefault(name, getattr(course.strategy, name))
     parameters |= {
         "max_iter": course.stop.max_iter,
         "max_loss": course.stop.max_loss,
