@@ -18,6 +18,7 @@ from .hookspecs import hookimpl as hookimpl
 from .inference import band_similarity as band_similarity
 from .inference import example_convergence as example_convergence
 from .inference import haufe_transform as haufe_transform
+from .inference import mean_interval as mean_interval
 from .inference import split_half_reliability as split_half_reliability
 from .inference import template_accuracy as template_accuracy
 from .metrics import similarity_matrix as similarity_matrix
@@ -89,6 +90,7 @@ __all__ = [
     "make_attack",
     "make_classifier",
     "make_strategy",
+    "mean_interval",
     "model_null",
     "own_class",
     "pattern_confusion",

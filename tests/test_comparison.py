@@ -8,7 +8,7 @@ import pytest
 import reference
 
 from pncviz import compare, concat_patterns, extract_patterns, own_class, positive_negative_contrast
-from pncviz.exceptions import LabelError, ParameterError, UnknownNameError
+from pncviz.exceptions import LabelError, ParameterError, ResultError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,7 @@ def test_ties_are_no_hit(results):
     near = own_class(compare(patterns, same))["nearest"].sel(metric="pearson", label=[0, 1])
     assert not near.any()
 
+
 def test_results_need_no_torch(results, tmp_path):
     """With torch and skorch blocked, a saved result loads, compares and draws."""
     from pncviz import save
@@ -101,3 +102,154 @@ print(pncviz.summary(similarities).count("pearson"))
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "10"
+
+
+# --------------------------------------------------------- what the numbers are worth
+
+
+@pytest.fixture(scope="module")
+def compared(digits, digits_net):
+    """Zero and AAI patterns of digits with blocks, against contrasts with blocks."""
+    options = {"image_shape": (8, 8), "max_iter": 60, "random_state": 0}
+    found = {
+        "zero": extract_patterns(digits_net, **options),
+        "aai": extract_patterns(digits_net, strategy="aai", n_blocks=20, **options),
+    }
+    contrasts = positive_negative_contrast(digits.X, digits.y)
+    return found, contrasts, compare(
+        concat_patterns(found), contrasts, metrics=["pearson", "angle"], null="phase",
+        n_permutations=500, n_resamples=200, random_state=0,
+    )  # fmt: skip
+
+
+def test_each_strategy_gets_what_it_would_alone(compared):
+    """Statistics of a strategy do not depend on which others are compared beside it."""
+    found, contrasts, both = compared
+    for name, patterns in found.items():
+        alone = compare(
+            patterns, contrasts, metrics=["pearson", "angle"], null="phase",
+            n_permutations=500, n_resamples=200, random_state=0,
+        )  # fmt: skip
+        for variable in alone.data_vars:
+            ours, theirs = both[variable].sel(strategy=name), alone[variable]
+            if variable == "interval_over":
+                assert (ours == theirs).all()
+            else:
+                np.testing.assert_allclose(ours, theirs, atol=1e-6, err_msg=variable)
+
+
+def test_an_angle_is_a_cosine_turned_round(compared):
+    """Rank, hits and p of a metric where less is more are those of its cosine."""
+    found, contrasts, _ = compared
+    options = {"null": "phase", "n_permutations": 300, "n_resamples": 0, "random_state": 1}
+    both = compare(found["zero"], contrasts, metrics=["angle", "cosine"], **options)
+    for variable in ("rank", "hits", "hits_p", "p", "q"):
+        angle, cosine = (both[variable].sel(metric=m) for m in ("angle", "cosine"))
+        np.testing.assert_array_equal(angle, cosine)
+    assert (both["similarity"].sel(metric="angle") > 1).any()
+
+
+def test_what_is_resampled_is_told(compared):
+    """Zero has one example, so only rows vary; an interval holds its similarity."""
+    both = compared[2]
+    over = both["interval_over"].sel(metric="pearson")
+    assert over.values.tolist() == ["rows", "examples, rows"]
+    own = own_class(both)
+    assert (own["lower"] < own["similarity"]).all()
+    assert (own["similarity"] < own["upper"]).all()
+    width = (own["upper"] - own["lower"]).sel(metric="pearson").mean("label")
+    assert float(width.sel(strategy="aai")) > float(width.sel(strategy="zero"))
+
+
+def test_ceiling_is_of_what_is_known(compared):
+    """Zero's ceiling is that of the data; AAI's also of its examples; an angle has none."""
+    own = own_class(compared[2])
+    pearson = own.sel(metric="pearson")
+    assert np.isnan(pearson["pattern_reliability"].sel(strategy="zero")).all()
+    np.testing.assert_allclose(
+        pearson["ceiling"].sel(strategy="zero"),
+        np.sqrt(pearson["contrast_reliability"])
+        .broadcast_like(pearson["ceiling"])
+        .sel(strategy="zero"),
+    )
+    assert (pearson["ceiling"].sel(strategy="aai") < pearson["ceiling"].sel(strategy="zero")).all()
+    assert np.isnan(own["ceiling"].sel(metric="angle")).all()
+    np.testing.assert_allclose(
+        pearson["share_of_ceiling"], pearson["similarity"] / pearson["ceiling"]
+    )
+
+
+def test_numbers_are_told_in_a_table(compared):
+    """The summary holds rank, interval, p and q of each pattern."""
+    from pncviz import summary
+
+    table = summary(compared[2]).splitlines()
+    assert "interval" in table[0]
+    assert table[0].split()[-2:] == ["p", "q"]
+    assert len(table) == 1 + 2 * 2 * 10
+
+
+def test_comparison_is_the_same_again_and_after_saving(compared, tmp_path):
+    """The seed that was drawn is kept, gives the same again, and survives the file."""
+    from pncviz import load, save
+
+    found, contrasts, both = compared
+    drawn = compare(found["zero"], contrasts, n_resamples=50)
+    again = compare(
+        found["zero"], contrasts, n_resamples=50, random_state=drawn.attrs["random_state"]
+    )
+    assert drawn.drop_attrs().identical(again.drop_attrs())
+    save(both, tmp_path / "s.nc")
+    assert load(tmp_path / "s.nc").identical(both)
+
+
+def test_seeds_are_a_dimension(compared):
+    """Patterns of several seeds are compared each by itself."""
+    found, contrasts, _ = compared
+    seeds = concat_patterns({7: found["zero"], 9: found["zero"]}, dim="seed")
+    both = compare(seeds, contrasts, n_resamples=0, random_state=0)
+    assert both["similarity"].dims[0] == "seed"
+    assert both["seed"].values.tolist() == [7, 9]
+    assert np.isnan(both["lower"]).all()
+
+
+def test_failed_patterns_are_carried_along(compared):
+    """Which patterns did not reach their class is known beside their similarity."""
+    found, contrasts, _ = compared
+    failed = found["zero"].copy()
+    failed["succeeded"] = failed["succeeded"].copy(data=[False] + [True] * 9)
+    kept = own_class(compare(failed, contrasts, n_resamples=0, n_permutations=10))
+    assert kept["succeeded"].values.tolist() == [False] + [True] * 9
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"null": "phases"}, '`null` must be None, "phase", or a dataset'),
+        ({"n_permutations": 0}, "`n_permutations` must be a positive integer, got 0"),
+        ({"n_resamples": -1}, "`n_resamples` must be 0 or a positive integer, got -1"),
+        ({"confidence_level": 95}, "`confidence_level` must be between 0 and 1, got 95"),
+    ],
+)
+def test_wrong_parameters(compared, change, message):
+    """Numbers out of bounds and unknown nulls are named."""
+    found, contrasts, _ = compared
+    with pytest.raises(ParameterError, match=message):
+        compare(found["zero"], contrasts, **change)
+
+
+def test_nulls_that_do_not_fit(compared):
+    """A null without draws, of other labels or of other images is refused."""
+    found, contrasts, both = compared
+    with pytest.raises(ParameterError, match="with a dimension `draw`, got similarities"):
+        compare(found["zero"], contrasts, null=both)
+    with pytest.raises(ParameterError, match="with a dimension `draw`, got contrasts"):
+        compare(found["zero"], contrasts, null=contrasts)
+    draws = contrasts[["contrast", "positive_mean", "negative_mean"]].expand_dims(draw=3)
+    draws = draws.assign(contrasts[["n_positive", "n_negative"]]).assign_attrs(contrasts.attrs)
+    with pytest.raises(LabelError, match="the null"):
+        compare(found["zero"], contrasts, null=draws.isel(label=slice(5)))
+    with pytest.raises(ResultError, match=r"the null's draws of \(1, 8, 7\)"):
+        compare(found["zero"], contrasts, null=draws.isel(column=slice(7)))
+    with pytest.raises(ResultError, match="leading dimension 'draw'"):
+        compare(found["zero"], draws)

@@ -321,8 +321,8 @@ def test_concat_joins_by_label_whatever_the_order():
     assert validate(ds, "patterns") is ds
 
 
-def test_concat_pads_traces_and_drops_what_not_all_have():
-    """Traces of different length meet on all iterations; lone blocks go."""
+def test_concat_pads_traces_and_blocks():
+    """Traces of different length meet on all iterations; a strategy without blocks gets empty ones."""
     parts = {
         "zero": make_patterns(trace=make_trace(3, [0, 10])),
         "noise": make_patterns(
@@ -335,7 +335,11 @@ def test_concat_pads_traces_and_drops_what_not_all_have():
     for name, part in parts.items():
         kept = ds["trace_loss"].sel(strategy=name, trace_iteration=part["trace_iteration"])
         np.testing.assert_array_equal(kept, part["trace_loss"])
-    assert "pattern_block" not in ds
+    assert ds["n_block"].values.tolist() == [[0, 0], [1, 1]]
+    assert not ds["pattern_block"].sel(strategy="zero").any()
+    np.testing.assert_array_equal(
+        ds["pattern_block"].sel(strategy="noise"), parts["noise"]["pattern_block"]
+    )
     only_one = concat_patterns({"a": parts["zero"], "b": make_patterns()})
     assert "trace_loss" not in only_one
     assert "trace_iteration" not in only_one.coords

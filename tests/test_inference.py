@@ -16,6 +16,7 @@ from pncviz.inference import (
     centred_interval,
     draw_p_values,
     identification_test,
+    mean_interval,
     noise_ceiling,
     own_ranks,
     phase_null,
@@ -148,7 +149,7 @@ def test_tables_have_no_phases():
 
 
 def test_p_values_count_ties_and_the_observation():
-    """p is (b + 1) / (m + 1), where draws as large as the observation count."""
+    """P is (b + 1) / (m + 1), where draws as large as the observation count."""
     draws = np.array([[0.1], [0.5], [0.9]])
     assert draw_p_values(np.array([0.5]), draws)[0] == pytest.approx(3 / 4)
     assert draw_p_values(np.array([2.0]), draws)[0] == pytest.approx(1 / 4)
@@ -298,3 +299,14 @@ def test_nothing_to_resample_is_told(data):
     )
     assert (n, over) == (0, "none")
     assert np.isnan(draws).all()
+
+
+def test_mean_over_seeds_covers():
+    """The interval of a mean over ten seeds holds the true mean about 95 times of 100."""
+    values = np.random.default_rng(0).normal(0.4, 0.1, size=(400, 10))
+    found = mean_interval(xr.DataArray(values, dims=("case", "seed")), n_resamples=2000)
+    np.testing.assert_allclose(found["mean"], values.mean(axis=1))
+    covered = float(((found["lower"] <= 0.4) & (found["upper"] >= 0.4)).mean())
+    assert 0.92 <= covered <= 0.98
+    with pytest.raises(ParameterError, match="two or more along `seed`, got 1"):
+        mean_interval(xr.DataArray([0.3], dims="seed"))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pncviz.dataset.attributes import now, to_json
 from pncviz.dataset.builder import as_labels
-from pncviz.dataset.fields import FIELDS
+from pncviz.dataset.fields import FIELDS, OWN
 from pncviz.dataset.schema import validate
 from pncviz.exceptions import LabelError, ParameterError, ResultError
 
@@ -75,8 +75,8 @@ def _some(values: ArrayLike) -> str:
     return ", ".join(repr(item) for item in items[:5]) + (", …" if len(items) > 5 else "")
 
 
-def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Put patterns of several strategies side by side on a leading ``strategy`` dimension.
+def concat_patterns(mapping: Mapping[Any, xr.Dataset], *, dim: str = "strategy") -> xr.Dataset:
+    """Put patterns of several strategies, seeds or models side by side on a leading dimension.
 
     Labels are brought into the order of the first. Traces are padded with NaN to common
     iterations; traces that not all have are left out. Blocks of examples are padded with empty
@@ -85,7 +85,9 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     mapping : mapping of str to xarray.Dataset
-        Patterns by the name of their strategy.
+        Patterns by the name of their strategy; by an integer or a name for other dimensions.
+    dim : str, default="strategy"
+        Such as "seed" or "model".
 
     Returns
     -------
@@ -96,7 +98,7 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     ParameterError
-        If ``mapping`` is empty.
+        If ``mapping`` is empty, or ``dim`` is a dimension that patterns have anyway.
     LabelError
         If labels differ; names the first that do.
     ResultError
@@ -117,13 +119,15 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
     (('strategy', 'label', 'feature'), '{"noise": {"max_iter": 3}, "zero": {"max_iter": 3}}')
     """
     if not mapping:
-        raise ParameterError("`mapping` is empty; give at least one {strategy name: patterns}.")
-    parts = _aligned(mapping)
+        raise ParameterError(f"`mapping` is empty; give at least one {{{dim}: patterns}}.")
+    if not dim.isidentifier() or dim in OWN:
+        raise ParameterError(f"`dim` must be a new name such as strategy or seed, got {dim!r}.")
+    parts = _aligned(mapping, dim)
     names = list(mapping)
     try:
         joined = xr.concat(
             parts,
-            dim="strategy",
+            dim=dim,
             data_vars="all",
             coords="minimal",
             compat="equals",
@@ -131,14 +135,14 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
             combine_attrs=_common,
         )
     except (ValueError, TypeError) as error:
-        raise ResultError(f"patterns of {', '.join(names)} do not fit together: {error}") from error
-    joined = joined.assign_coords(
-        strategy=("strategy", np.array(names, dtype=str), {"long_name": "strategy", "units": "1"})
-    )
+        told = ", ".join(map(str, names))
+        raise ResultError(f"patterns of {told} do not fit together: {error}") from error
+    index = (dim, as_labels(dim, names), {"long_name": dim, "units": "1"})
+    joined = joined.assign_coords({dim: index})
     attrs = _common([part.attrs for part in parts], None)
     attrs["created_at"] = now()
     attrs["parameters"] = to_json(
-        {name: _parsed(ds.attrs.get("parameters", "{}")) for name, ds in mapping.items()}
+        {str(name): _parsed(ds.attrs.get("parameters", "{}")) for name, ds in mapping.items()}
     )
     if any("plugins" in part.attrs for part in parts):
         attrs["plugins"] = _all_plugins(parts)
@@ -146,16 +150,16 @@ def concat_patterns(mapping: Mapping[str, xr.Dataset]) -> xr.Dataset:
     return validate(joined, "patterns")
 
 
-def _aligned(mapping: Mapping[str, xr.Dataset]) -> list[xr.Dataset]:
+def _aligned(mapping: Mapping[Any, xr.Dataset], dim: str) -> list[xr.Dataset]:
     """Check every part against the first, and give them the same labels, traces and variables."""
     parts: list[xr.Dataset] = []
     for name, ds in mapping.items():
-        if not isinstance(name, str):
+        if dim == "strategy" and not isinstance(name, str):
             raise ParameterError(f"`mapping` keys must be strategy names, got {name!r}.")
         validate(ds, "patterns")
-        if "strategy" in ds.dims:
-            raise ResultError(f"patterns of {name!r} have a `strategy` dimension already.")
-        ds = ds.drop_vars("strategy", errors="ignore")
+        if dim in ds.dims:
+            raise ResultError(f"patterns of {name!r} have a `{dim}` dimension already.")
+        ds = ds.drop_vars(dim, errors="ignore")
         if parts:
             first, other = parts[0], f"patterns of {name!r}"
             of_first = f"patterns of {next(iter(mapping))!r}"

@@ -93,7 +93,8 @@ def summary(ds: xr.Dataset) -> str:
     -------
     str
         An aligned table. For similarities, per metric, each pattern's similarity to its own
-        class's contrast and the rank of that among all contrasts; ties count against it.
+        class's contrast and the rank of that among all contrasts (ties count against it), with
+        interval, p and q if there are any.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def summary(ds: xr.Dataset) -> str:
     """
     validate(ds)
     if ds.attrs["kind"] == "similarities":
-        return _similarities(ds["similarity"])
+        return _similarities(ds)
     columns = {
         "patterns": {
             "confidence": "confidence",
@@ -135,9 +136,12 @@ def summary(ds: xr.Dataset) -> str:
     return _table([*(printable(dim) for dim in longest.dims), *columns], rows)
 
 
-def _similarities(similarity: xr.DataArray) -> str:
-    """Rows of own-class similarity and rank."""
+def _similarities(ds: xr.Dataset) -> str:
+    """Rows of own-class similarity, its interval, its rank, and p and q."""
+    similarity = ds["similarity"]
     others = similarity["contrast_label"].values.tolist()
+    interval = "lower" in ds and "upper" in ds and bool(ds["lower"].notnull().any())
+    tested = [name for name in ("p", "q") if name in ds]
     rows = []
     for at, names in _each(similarity, similarity.dims[:-1]):
         row = similarity[at]
@@ -146,6 +150,10 @@ def _similarities(similarity: xr.DataArray) -> str:
         own = float(row[others.index(label)]) if label in others else np.nan
         better = row.values >= own if higher else row.values <= own
         rank = "-" if np.isnan(own) else f"{np.count_nonzero(better)}/{len(others)}"
-        rows.append([*names, own, rank])
+        ends = []
+        if interval:
+            ends = [f"{float(ds['lower'][at]):.4g} to {float(ds['upper'][at]):.4g}"]
+        rows.append([*names, own, *ends, rank, *(float(ds[name][at]) for name in tested)])
     head = [printable(dim) for dim in similarity.dims[:-2]]
-    return _table([*head, "label", "similarity", "rank"], rows)
+    middle = ["interval"] if interval else []
+    return _table([*head, "label", "similarity", *middle, "rank", *tested], rows)

@@ -9,6 +9,7 @@ from pncviz.inference.identification import identification_test, own_ranks
 from pncviz.inference.linear import haufe_transform
 from pncviz.inference.resampling import (
     centred_interval,
+    mean_interval,
     noise_ceiling,
     resampled_similarity,
     split_half_reliability,
@@ -24,6 +25,7 @@ __all__ = [
     "example_convergence",
     "haufe_transform",
     "identification_test",
+    "mean_interval",
     "noise_ceiling",
     "null_similarity",
     "own_ranks",

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from pncviz.exceptions import PatternWarning
+from pncviz.exceptions import ParameterError, PatternWarning
 from pncviz.inference.blocks import (
     Blocks,
     ContrastBlocks,
@@ -22,7 +22,13 @@ from pncviz.inference.blocks import (
 )
 from pncviz.metrics import find_metric, paired_similarity
 
-__all__ = ["centred_interval", "noise_ceiling", "resampled_similarity", "split_half_reliability"]
+__all__ = [
+    "centred_interval",
+    "mean_interval",
+    "noise_ceiling",
+    "resampled_similarity",
+    "split_half_reliability",
+]
 
 #: Metrics of which Spearman's formulas hold: scalar products of two images.
 CORRELATIONS = frozenset({"pearson", "cosine"})
@@ -151,11 +157,71 @@ def centred_interval(
     fisher = find_metric(metric).range == (-1.0, 1.0)
     if fisher:
         observed, draws = (np.arctanh(np.clip(x, -1 + 1e-12, 1 - 1e-12)) for x in (observed, draws))
-    tail = (1 - confidence_level) / 2
-    wider = norm.cdf(math.sqrt(n_blocks / (n_blocks - 1)) * t.ppf(tail, n_blocks - 1))
+    wider = expanded_tail(n_blocks, confidence_level)
     deviation = np.quantile((draws - draws.mean(axis=0)) / STEP, [wider, 1 - wider], axis=0)
     lower, upper = observed + deviation
     return (np.tanh(lower), np.tanh(upper)) if fisher else (lower, upper)
+
+
+def mean_interval(
+    values: xr.DataArray,
+    dim: str = "seed",
+    *,
+    n_resamples: int = 10_000,
+    confidence_level: float = 0.95,
+    random_state: int = 0,
+) -> xr.Dataset:
+    """Average over training seeds, say, and bootstrap them for an interval of the average.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        Such as ``own_class(similarities)["similarity"]`` of patterns joined by
+        ``concat_patterns({0: …, 1: …}, dim="seed")``.
+    dim : str, default="seed"
+        The dimension that is resampled.
+    n_resamples : int, default=10_000
+    confidence_level : float, default=0.95
+    random_state : int, default=0
+
+    Returns
+    -------
+    xarray.Dataset
+        ``mean``, ``lower``, ``upper`` on the other dimensions; percentiles widened for few values.
+
+    Raises
+    ------
+    ParameterError
+        No such dimension, or fewer than two values along it.
+
+    References
+    ----------
+    hesterberg2015bootstrap.
+
+    Examples
+    --------
+    >>> found = mean_interval(xr.DataArray([0.3, 0.4, 0.5, 0.4], dims="seed"))
+    >>> float(found["lower"]) < float(found["mean"]) < float(found["upper"])
+    True
+    """
+    n = values.sizes.get(dim, 0)
+    if n < 2:
+        raise ParameterError(f"`values` must have two or more along `{dim}`, got {n}.")
+    rng = np.random.default_rng(random_state)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
+    means = np.tensordot(weights, values.transpose(dim, ...).values, axes=1)
+    tail = expanded_tail(n, confidence_level)
+    lower, upper = np.quantile(means, [tail, 1 - tail], axis=0)
+    mean = values.mean(dim, keep_attrs=True)
+    return xr.Dataset(
+        {"mean": mean, "lower": mean.copy(data=lower), "upper": mean.copy(data=upper)}
+    )
+
+
+def expanded_tail(n: int, confidence_level: float) -> float:
+    """Widen a percentile for n units, so that it covers as Student's t would."""
+    tail = (1 - confidence_level) / 2
+    return float(norm.cdf(math.sqrt(n / (n - 1)) * t.ppf(tail, n - 1)))
 
 
 def split_half_reliability(
