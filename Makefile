@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SITE := build/plugins
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-all test-plugins lint bench paper-table clean
+.PHONY: demo test test-all test-plugins lint bench paper-table evidence clean
 
 demo: $(STAMP)
 	$(BIN)/pncviz demo
@@ -34,6 +34,11 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed.bench_extract
 	$(BIN)/python -m benchmarks.speed.bench_contrast
+	$(BIN)/python -m benchmarks.speed.bench_inference
+
+# docs/evidence.md: how often each null errs, and what it finds; MNIST from $$PNCVIZ_DATA.
+evidence: $(STAMP)
+	$(BIN)/python -m benchmarks.paper.evidence
 
 # The table of the README: MNIST, from $$PNCVIZ_DATA.
 paper-table: $(STAMP)

@@ -20,8 +20,10 @@ from pncviz.displays import PatternDisplay, SimilarityDisplay
 from pncviz.displays.common import save_png
 from pncviz.exceptions import PatternWarning
 from pncviz.interrupts import interrupts_noticed
+from pncviz.nulls import label_shuffled_contrasts
 from pncviz.patterns import extract_patterns
 from pncviz.registry import load_dataset, normalize
+from pncviz.report import generate_report
 from pncviz.specs import Dataset
 from pncviz.training import make_classifier
 
@@ -71,7 +73,7 @@ def run_demo(
     names: Sequence[str] = DATASETS,
     *,
     seed: int = 0,
-    metrics: Sequence[str] = ("pearson", "ssim"),
+    metrics: Sequence[str] = ("pearson", "ssim", "angle"),
     step: Callable[[str], object] = lambda _: None,
     classifier: dict[str, Any] | None = None,
 ) -> list[Outcome]:
@@ -129,14 +131,20 @@ def _one(
                 image_shape=data.image_shape,
                 classes=classes,
                 strategy=strategy,
+                n_blocks=20 if strategy == "aai" else 0,
                 random_state=seed,
             )
     patterns = concat_patterns(found)
     step(f"{name}: contrasts")
     contrasts = positive_negative_contrast(data.X, data.y)
     step(f"{name}: comparison")
-    similarities = compare(patterns, contrasts, metrics=list(metrics))
-    step(f"{name}: files and pictures")
+    null = None
+    if len(data.X) > len(classes):  # with one sample a class, shuffling gives the classes again
+        null = label_shuffled_contrasts(data.X, data.y, random_state=seed)
+    similarities = compare(
+        patterns, contrasts, metrics=list(metrics), null=null, random_state=seed
+    )
+    step(f"{name}: files, pictures and report")
     save(patterns, folder / "patterns.nc")
     save(contrasts, folder / "contrasts.nc")
     save(similarities, folder / "similarities.nc")
@@ -146,6 +154,8 @@ def _one(
     save_png(
         SimilarityDisplay.from_dataset(similarities).plot().figure_, folder / "similarities.png"
     )
+    report = generate_report(patterns, contrasts, similarities, title=f"What a net learnt of {name}")
+    report.save(folder / "report.html")
     accuracy = float(net.score(data.X_test, encode_labels(data.y_test, classes)[1]))
     return Outcome(name, folder, accuracy, patterns, similarities)
 
@@ -175,7 +185,8 @@ def write_summary(outcomes: Sequence[Outcome], path: Path) -> Path:
             f"## {outcome.dataset}",
             "",
             f"Test accuracy of the net: {outcome.accuracy:.3f}. Results: "
-            f"`{folder}/patterns.nc`, `{folder}/contrasts.nc`, `{folder}/similarities.nc`.",
+            f"`{folder}/patterns.nc`, `{folder}/contrasts.nc`, `{folder}/similarities.nc`. "
+            f"Everything on one page: [report.html]({folder}/report.html).",
             "",
             f"![contrasts and patterns]({folder}/patterns.png)",
             "",

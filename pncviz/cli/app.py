@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pncviz.cli import commands, lists
+from pncviz.cli import commands, lists, reports, results
 from pncviz.cli.common import state
 
 __all__ = ["app", "main"]
@@ -28,8 +28,9 @@ for command in (
     commands.train,
     commands.extract,
     commands.contrast,
-    commands.compare,
-    commands.show,
+    results.compare,
+    results.show,
+    reports.report,
 ):
     app.command()(command)
 

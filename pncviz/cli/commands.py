@@ -9,7 +9,7 @@ import typer
 
 from pncviz.cli.common import parse_params, parse_shape, steps, table
 
-__all__ = ["compare", "contrast", "demo", "extract", "show", "train"]
+__all__ = ["contrast", "demo", "extract", "train"]
 
 _Output = Annotated[Path, typer.Option("--output", "-o", help="A .nc file.")]
 _DatasetParam = Annotated[
@@ -123,6 +123,9 @@ def extract(
         bool, typer.Option("--deterministic", help="Same bits for any batch size and threads.")
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the starts.")] = None,
+    blocks: Annotated[
+        int, typer.Option(min=0, help="Of examples, kept for intervals; 20 will do for aai.")
+    ] = 0,
     device: str = "cpu",
 ) -> None:
     """Extract a model's class patterns."""
@@ -147,6 +150,7 @@ def extract(
         min_confidence=min_confidence,
         batch_size=batch_size,
         deterministic=deterministic,
+        n_blocks=blocks,
         random_state=seed,
         verbose=1,
     )
@@ -170,6 +174,10 @@ def contrast(
     dataset: Annotated[str, typer.Argument(help="Its name; see `pncviz datasets list`.")],
     output: _Output,
     normalize: Annotated[str, typer.Option(help="minmax or none.")] = "minmax",
+    shuffles: Annotated[
+        int, typer.Option(min=0, help="Of the labels: so many contrasts, a null for compare.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the shuffles.")] = None,
     dataset_param: _DatasetParam = [],  # noqa: B006
 ) -> None:
     """Contrast each class's mean image with the mean of all the others."""
@@ -180,67 +188,15 @@ def contrast(
 
     data = load_dataset(dataset, **parse_params(dataset_param, "--dataset-param"))
     rule = None if normalize.lower() == "none" else normalize
+    if shuffles:
+        from pncviz import label_shuffled_contrasts
+
+        drawn = label_shuffled_contrasts(
+            data.X, data.y, shuffles, normalize=rule, random_state=seed
+        )
+        save(drawn, output)
+        typer.echo(f"{output}: the contrasts of {shuffles} shuffles of the labels")
+        return
     contrasts = positive_negative_contrast(data.X, data.y, normalize=rule)
     save(contrasts, output)
     typer.echo(summary(contrasts))
-
-
-def compare(
-    patterns: Annotated[Path, typer.Argument(help="A file of `pncviz extract`.")],
-    contrasts: Annotated[Path, typer.Argument(help="A file of `pncviz contrast`.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file.")] = None,
-    metric: Annotated[list[str], typer.Option(help="May be repeated.")] = ["pearson"],  # noqa: B006
-) -> None:
-    """Compare every pattern with every contrast."""
-    from pncviz.dataset import check_writable
-
-    if output is not None:
-        check_writable(output)
-    from pncviz import compare as compare_all
-    from pncviz import load, own_class, save, summary
-
-    found = load(patterns)
-    similarities = compare_all(found, load(contrasts), metrics=metric)
-    if output is not None:
-        save(similarities, output)
-    typer.echo(summary(similarities))
-    failed = int((~found["succeeded"]).sum())
-    if failed:
-        typer.echo(f"{failed} of {found['succeeded'].size} patterns did not reach their class.")
-    own = own_class(similarities)
-    for name in own["metric"].values.tolist():
-        near = own["nearest"].sel(metric=name)
-        typer.echo(
-            f"{name}: {int(near.sum())} of {near.size} patterns are nearest to their own class's "
-            "contrast."
-        )
-
-
-def show(
-    files: Annotated[list[Path], typer.Argument(help="One or more .nc files.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .png to draw.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Of similarities; the first if none.")] = None,
-) -> None:
-    """Print what result files hold, and draw them: patterns and contrasts in rows."""
-    if output is not None and output.suffix != ".png":
-        raise typer.BadParameter(f"{output} must end in .png.", param_hint="--output")
-    from pncviz import load, summary
-
-    results = [load(file) for file in files]
-    for file, result in zip(files, results, strict=True):
-        typer.echo(f"{file} ({result.attrs['kind']})")
-        typer.echo(summary(result))
-    if output is None:
-        return
-    from pncviz import PatternDisplay, SimilarityDisplay
-    from pncviz.displays.common import save_png
-
-    kinds = {result.attrs["kind"] for result in results}
-    if kinds == {"similarities"} and len(results) == 1:
-        figure = SimilarityDisplay.from_dataset(results[0], metric=metric).plot().figure_
-    elif "similarities" not in kinds:
-        figure = PatternDisplay.from_dataset(*results).plot().figure_
-    else:
-        raise typer.BadParameter("Draw one file of similarities alone, or patterns and contrasts.")
-    save_png(figure, output)
-    typer.echo(f"Drawn: {output}")

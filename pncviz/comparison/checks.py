@@ -11,6 +11,8 @@ from pncviz.exceptions import LabelError, ParameterError, ResultError
 
 __all__ = ["check_null", "check_numbers", "check_pair", "leading_dims"]
 
+#: The phase null is named with its limit, so that no one meets the one without the other.
+PHASE = "phase-randomised patterns (right for stationary patterns only)"
 #: What draws of each kind are, unless they say.
 _DRAWS = {"contrasts": "drawn contrasts", "patterns": "drawn patterns"}
 
@@ -73,7 +75,7 @@ def check_null(null: object, patterns: xr.Dataset, contrasts: xr.Dataset) -> str
                 'null="phase" needs images: the features of a table have no neighbours. Use '
                 "label_shuffled_contrasts or model_null."
             )
-        return "phase-randomised patterns" if null else "none"
+        return PHASE if null else "none"
     if not isinstance(null, xr.Dataset):
         raise ParameterError(
             '`null` must be None, "phase", or a dataset of label_shuffled_contrasts or '

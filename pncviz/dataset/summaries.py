@@ -152,7 +152,8 @@ def _similarities(ds: xr.Dataset) -> str:
         rank = "-" if np.isnan(own) else f"{np.count_nonzero(better)}/{len(others)}"
         ends = []
         if interval:
-            ends = [f"{float(ds['lower'][at]):.4g} to {float(ds['upper'][at]):.4g}"]
+            low, high = (float(ds[name][at]) for name in ("lower", "upper"))
+            ends = ["-" if np.isnan(low) else f"{low:.4g} to {high:.4g}"]
         rows.append([*names, own, *ends, rank, *(float(ds[name][at]) for name in tested)])
     head = [printable(dim) for dim in similarity.dims[:-2]]
     middle = ["interval"] if interval else []

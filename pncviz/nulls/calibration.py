@@ -100,8 +100,8 @@ def calibrate_null(
     --------
     >>> from pncviz import load_dataset, make_classifier
     >>> data = load_dataset("digits")
-    >>> net = make_classifier("fc", hidden=[8], max_epochs=1)
-    >>> found = calibrate_null(net, data.X, data.y, n=5, n_draws=9, max_iter=100, random_state=0)
+    >>> net = make_classifier("fc", hidden=[30], max_epochs=15)
+    >>> found = calibrate_null(net, data.X, data.y, n=3, n_draws=4, max_iter=300, random_state=0)
     >>> found["share"].shape
     (6, 5)
     """

@@ -47,6 +47,7 @@ def make_experiment(
     params: dict[str, Any],
 ) -> tuple[list[Case], Draws, tuple[int, ...]]:
     """Make all that is to be tested, and all that it is tested against."""
+    params = dict(params)
     verbose = params.pop("verbose")
     seeds = rng.integers(2**31, size=4).tolist()
     contrasts = positive_negative_contrast(X, y, image_shape=params.get("image_shape"))
