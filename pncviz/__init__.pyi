@@ -32,6 +32,8 @@ from .registry import load_dataset as load_dataset
 from .registry import make_attack as make_attack
 from .registry import make_strategy as make_strategy
 from .registry import register as register
+from .report import Report as Report
+from .report import generate_report as generate_report
 from .specs import AdapterSpec as AdapterSpec
 from .specs import ArchitectureSpec as ArchitectureSpec
 from .specs import Attack as Attack
@@ -66,6 +68,7 @@ __all__ = [
     "NullDisplay",
     "PNCTransformer",
     "PatternDisplay",
+    "Report",
     "SimilarityDisplay",
     "SpectrumDisplay",
     "Stop",
@@ -81,6 +84,7 @@ __all__ = [
     "example_convergence",
     "exceptions",
     "extract_patterns",
+    "generate_report",
     "haufe_transform",
     "hookimpl",
     "label_shuffled_contrasts",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from pncviz.data import check_same_shape, check_samples, output_names, refuse_overflow
 from pncviz.metrics import similarity_matrix
+
+if TYPE_CHECKING:
+    from pncviz.report import Report
 
 __all__ = ["SimilarityTransformer"]
 
@@ -60,7 +64,40 @@ class SimilarityTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
         labels, _ = self._class_images()
         return output_names(self, self.similarity, labels, input_features)
 
+    def generate_report(self, *others: Any, **options: Any) -> Report:
+        """Make a page of what was fitted, beside other results.
+
+        Parameters
+        ----------
+        *others : xarray.Dataset or fitted estimator
+            Patterns, contrasts or similarities, or estimators that hold the former two.
+        **options
+            Of :func:`~pncviz.report.generate_report`, such as ``title`` and ``metrics``.
+
+        Returns
+        -------
+        Report
+            With ``save(path)``; in a notebook it shows itself.
+
+        Raises
+        ------
+        NotFittedError
+            This estimator, or one of the others, is not fitted.
+        """
+        from pncviz.report import generate_report  # jinja2 is not needed for anything else
+
+        results = [_result(one) for one in (self, *others)]
+        return generate_report(*results, **options)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _result(one: Any) -> Any:
+    """Give the dataset of a fitted estimator; anything else as it is."""
+    if not isinstance(one, SimilarityTransformer):
+        return one
+    check_is_fitted(one, "classes_")
+    return one.patterns_ if hasattr(one, "patterns_") else one.contrasts_
