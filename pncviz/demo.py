@@ -154,7 +154,8 @@ def _one(
     save_png(
         SimilarityDisplay.from_dataset(similarities).plot().figure_, folder / "similarities.png"
     )
-    report = generate_report(patterns, contrasts, similarities, title=f"What a net learnt of {name}")
+    title = f"What a net learnt of {name}"
+    report = generate_report(patterns, contrasts, similarities, title=title)
     report.save(folder / "report.html")
     accuracy = float(net.score(data.X_test, encode_labels(data.y_test, classes)[1]))
     return Outcome(name, folder, accuracy, patterns, similarities)

@@ -270,6 +270,17 @@ def test_headline_says_hits_and_p():
     assert f"zero: 1 of 3 {own} (identification p < .0001); mean angle" in texts
 
 
+def test_headline_counts_what_is_beyond_the_null():
+    """With a null, the headline counts q below .05 and names the null; without, it is silent."""
+    labels = ["a", "b", "c"]
+    similarities = make_similarities(labels).assign_attrs(null="contrasts of shuffled labels")
+    similarities["q"] = similarities["q"].copy(data=[[0.01, 0.04, 0.05], [0.5, 0.6, 0.7]])
+    page = generate_report(similarities).html
+    assert "2 of 3 beyond contrasts of shuffled labels (q &lt; .05)." in page
+    assert "0 of 3 beyond contrasts of shuffled labels" in page
+    assert "beyond" not in generate_report(similarities.drop_vars(["p", "q"])).html
+
+
 def test_warnings_name_the_failures():
     """Failed patterns are counted and listed with their stop reason, ten at most."""
     texts = " ".join(Page(small(4, failed=(1, 3)).html).texts)

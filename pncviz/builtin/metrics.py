@@ -73,7 +73,7 @@ def cosine(a: Image, b: Image) -> float:
 
 def angle_pairs(a: Image, b: Image) -> Image:
     """Angle in degrees between each row of (n, d) and each row of (m, d)."""
-    return np.degrees(np.arccos(np.clip(cosine_pairs(a, b), -1, 1)))  # type: ignore[no-any-return] # numpy gives Any
+    return np.degrees(np.arccos(np.clip(cosine_pairs(a, b), -1, 1)))
 
 
 def angle(a: Image, b: Image) -> float:

@@ -18,14 +18,17 @@ _MOST_LISTED = 10
 _RESAMPLED = {"examples": "adversarial examples", "rows": "data rows"}
 
 
-def headlines(content: Mapping[str, Any]) -> list[list[str]]:
-    """Say per metric and source how many patterns are nearest to their own class's contrast."""
-    told = []
+def headlines(content: Mapping[str, Any], found: Mapping[str, xr.Dataset]) -> list[list[str]]:
+    """Say per metric and source how many patterns are nearest to their own, or beyond the null."""
+    null, told = null_told(found), []
     for m, metric in enumerate(content["metrics"]):
         sentences = []
         for s, source in enumerate(content["sources"]):
             summary = content["summary"][s][m]
-            sentences.append(_headline(source, metric, summary))
+            q = [one for one in content["own"][s][m].get("q", []) if one is not None]
+            beyond = sum(one < 0.05 for one in q)
+            text = f" {beyond} of {len(q)} beyond {null} (q < .05)." if q else ""
+            sentences.append(_headline(source, metric, summary) + text)
         told.append(sentences)
     return told
 

@@ -161,7 +161,7 @@ def _page(found: dict[str, xr.Dataset], title: str | None) -> str:
         columns=columns,
         scale_told=tables.scale_told,
         panels=_panels(content, columns),
-        headlines=facts.headlines(content),
+        headlines=facts.headlines(content, found),
         warnings=facts.warnings(content, found),
         null=facts.null_told(found),
         parameters=facts.parameters(found),
