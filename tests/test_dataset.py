@@ -322,7 +322,7 @@ def test_concat_joins_by_label_whatever_the_order():
 
 
 def test_concat_pads_traces_and_blocks():
-    """Traces of different length meet on all iterations; a strategy without blocks gets empty ones."""
+    """Traces meet on all iterations; a strategy without blocks gets empty ones."""
     parts = {
         "zero": make_patterns(trace=make_trace(3, [0, 10])),
         "noise": make_patterns(

@@ -166,7 +166,8 @@ def test_q_values_equal_the_step_up_rule():
 
 def make_patterns(blocks, *, mean=False):
     """Patterns (one label) from blocks (n_blocks, n_features), each of two examples."""
-    one = dict.fromkeys(["confidence", "loss", "success_rate", "pattern_confidence"], [1.0])
+    rates = ["confidence", "loss", "success_rate", "pattern_confidence"]
+    one = {name: [1.0] for name in rates}
     n = np.full(len(blocks), 2)
     total = blocks.sum(axis=0) / (n.sum() if mean else 1)
     return build_patterns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,28 @@ from numpy.typing import NDArray
 from pncviz.dataset import printable
 from pncviz.dataset.atomic import replacing
 
-__all__ = ["SIGNED", "blank", "draw_image", "limit_of", "plain", "save_png"]
+__all__ = [
+    "MOST_BARS",
+    "NAME_HEIGHT",
+    "SIGNED",
+    "blank",
+    "draw_image",
+    "limit_of",
+    "plain",
+    "save_png",
+]
 
 #: Diverging, so that zero is white and the signs can be told apart.
 SIGNED = "RdBu_r"
+
+#: Up to so many features each gets a bar of its own.
+MOST_BARS = 100
+#: Inches that the name of a feature takes.
+NAME_HEIGHT = 0.12
+#: Letters of a feature's name.
+LONGEST_FEATURE = 28
+
+_NEGATIVE, _POSITIVE = "#2166ac", "#b2182b"
 
 
 def plain(text: object, longest: int = 24) -> str:
@@ -34,16 +53,17 @@ def limit_of(images: NDArray[Any]) -> float:
     return float(np.abs(images).max(initial=0.0)) or 1.0
 
 
-def draw_image(ax: Axes, image: NDArray[Any], limit: float) -> Any:
+def draw_image(
+    ax: Axes, image: NDArray[Any], limit: float, *, features: Sequence[str] | None = None
+) -> Any:
     """Draw one signed image (channel, row, column), or bars for a table (feature,).
 
     Three channels are drawn in colour as 0.5 + value / (2 · limit), so zero is mid-grey; one
-    channel by the diverging map; any other number as the mean over channels.
+    channel by the diverging map; any other number as the mean over channels. ``features`` names
+    the bars of a table, from the top.
     """
     if image.ndim == 1:
-        ax.barh(np.arange(len(image)), image, color=np.where(image < 0, "#2166ac", "#b2182b"))
-        ax.set(xlim=(-limit, limit), ylim=(len(image) - 0.5, -0.5), yticks=[])
-        ax.tick_params(axis="x", labelsize=6)
+        _draw_bars(ax, image, limit, features)
         return None
     ax.set(xticks=[], yticks=[])
     if len(image) == 3:
@@ -53,13 +73,38 @@ def draw_image(ax: Axes, image: NDArray[Any], limit: float) -> Any:
     return ax.imshow(image.mean(axis=0), cmap=SIGNED, vmin=-limit, vmax=limit, aspect="equal")
 
 
-def blank(ax: Axes, mark: str) -> None:
-    """Leave a place empty and say why."""
+def _draw_bars(
+    ax: Axes, values: NDArray[Any], limit: float, features: Sequence[str] | None
+) -> None:
+    """One bar per feature, the first on top; names as many as there is room for."""
+    n = len(values)
+    place = np.arange(n)
+    if n <= MOST_BARS:
+        ax.barh(place, values, color=np.where(values < 0, _NEGATIVE, _POSITIVE))
+    else:  # thousands of rectangles take seconds, two outlines none
+        edges = np.repeat(np.arange(n + 1) - 0.5, 2)[1:-1]
+        for side, colour in (
+            (np.minimum(values, 0), _NEGATIVE),
+            (np.maximum(values, 0), _POSITIVE),
+        ):
+            ax.fill_betweenx(edges, 0, np.repeat(side, 2), color=colour, linewidth=0)
+    ax.axvline(0, color="0.4", linewidth=0.5)
+    ax.set(xlim=(-limit, limit), ylim=(n - 0.5, -0.5), xticks=[], yticks=[])
+    if features is not None:
+        inches = ax.get_window_extent().height / ax.figure.dpi
+        step = -(-n // max(1, int(inches / NAME_HEIGHT)))
+        names = [plain(name, LONGEST_FEATURE) for name in features[::step]]
+        ax.set_yticks(place[::step], names, fontsize=6, parse_math=False)
+        ax.tick_params(axis="y", length=2, pad=1)
+
+
+def blank(ax: Axes, mark: str, *, aspect: float | None = 1.0, fontsize: float = 7) -> None:
+    """Leave a place empty and say why; ``aspect`` is height by width, None as it comes."""
     ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
-    ax.set_box_aspect(1)
+    ax.set_box_aspect(aspect)
     for spine in ax.spines.values():
         spine.set(linestyle=":", color="0.6")
-    ax.text(0.5, 0.5, f"×\n{mark}", ha="center", va="center", fontsize=7, color="0.4")
+    ax.text(0.5, 0.5, f"×\n{mark}", ha="center", va="center", fontsize=fontsize, color="0.4")
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> Path:

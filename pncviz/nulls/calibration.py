@@ -57,10 +57,11 @@ def calibrate_null(
     """Count how often each null gives p ≤ alpha where there is nothing to find.
 
     Every null meets every case of patterns (or contrasts) that know nothing of the classes:
-    smooth noise that is alike everywhere; smooth noise on those pixels that the data use; patterns
-    of untrained models; patterns of models trained on shuffled labels; true patterns against
-    contrasts of shuffled labels. Where null and case match, the share should be alpha; elsewhere it
-    shows what goes wrong when the null is not true to the case. Similarity is Pearson's r.
+    smooth noise that is alike everywhere; smooth noise as strong as the data vary at each pixel, so
+    none where they never do; patterns of untrained models; patterns of models trained on shuffled
+    labels; true patterns against contrasts of shuffled labels. Where null and case match, the share
+    should be alpha; elsewhere it shows what goes wrong when the null is not true to the case.
+    Similarity is Pearson's r.
 
     Parameters
     ----------

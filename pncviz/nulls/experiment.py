@@ -70,10 +70,10 @@ def make_experiment(
     noise = rng.normal(size=(n, len(b[0]), *shape))
     noise = gaussian_filter(noise, (0, 0, 0, sigma, sigma), mode="wrap")
     samples = as_float32(check_samples(X))
-    used = samples.std(axis=0).reshape(shape) > 0
+    ink = samples.std(axis=0, dtype=np.float64).reshape(shape)
     cases = [
         Case(_units(noise, 2), b),
-        Case(_units(noise * used, 2), b),
+        Case(_units(noise * ink, 2), b),
         Case(nets[0][:n], b),
         Case(nets[1][:n], b),
         Case(true, shuffles[:n]),
