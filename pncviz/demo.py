@@ -141,9 +141,7 @@ def _one(
     null = None
     if len(data.X) > len(classes):  # with one sample a class, shuffling gives the classes again
         null = label_shuffled_contrasts(data.X, data.y, random_state=seed)
-    similarities = compare(
-        patterns, contrasts, metrics=list(metrics), null=null, random_state=seed
-    )
+    similarities = compare(patterns, contrasts, metrics=list(metrics), null=null, random_state=seed)
     step(f"{name}: files, pictures and report")
     save(patterns, folder / "patterns.nc")
     save(contrasts, folder / "contrasts.nc")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,21 +81,30 @@ def _varied(stack: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _values(
     a: NDArray[np.float64], b: NDArray[np.float64], spec: MetricSpec
 ) -> NDArray[np.float64]:
-    try:
+    def compute() -> Any:
         if spec.pairwise is not None:
-            values = spec.pairwise(a.reshape(len(a), -1), b.reshape(len(b), -1))
-        else:
-            values = np.array([[spec.function(one, other) for other in b] for one in a])
+            return spec.pairwise(a.reshape(len(a), -1), b.reshape(len(b), -1))
+        return np.array([[spec.function(one, other) for other in b] for one in a])
+
+    return _checked(spec, compute, a.shape[1:], len(a), len(b))
+
+
+def _checked(
+    spec: MetricSpec, compute: Callable[[], Any], image_shape: tuple[int, ...], *shape: int
+) -> NDArray[np.float64]:
+    """Run a metric, and name it if it raises or gives what is no similarity."""
+    try:
+        values = compute()
     except ParameterError:
         raise
     except Exception as error:
         raise PluginError(
-            f'metric "{spec.name}" failed on images of shape {a.shape[1:]}: '
+            f'metric "{spec.name}" failed on images of shape {image_shape}: '
             f"{type(error).__name__}: {error}"
         ) from error
-    if np.shape(values) != (len(a), len(b)) or np.isnan(values).any():
+    if np.shape(values) != shape or np.isnan(values).any():
         raise PluginError(
-            f'metric "{spec.name}" must give numbers of shape {(len(a), len(b))}, got shape '
+            f'metric "{spec.name}" must give numbers of shape {shape}, got shape '
             f"{np.shape(values)}{' with NaN' if np.isnan(values).any() else ''}."
         )
     return np.asarray(values, dtype=np.float64)
@@ -132,23 +143,13 @@ def paired_similarity(A: ArrayLike, B: ArrayLike, metric: str = "pearson") -> ND
         return similarity_matrix(a, b, metric).ravel()
     if a.shape != b.shape:
         raise ParameterError(f"Stacks of shapes {a.shape} and {b.shape} cannot be paired.")
-    if find_metric(metric).name in _PRODUCTS:
-        return _product_pairs(a, b, centred=metric == "pearson")
-    pairs = zip(a[:, None], b[:, None], strict=True)
-    return np.array([similarity_matrix(one, other, metric)[0, 0] for one, other in pairs])
-
-
-#: Metrics that are one scalar product per pair: a stack of pairs takes no loop.
-_PRODUCTS = frozenset({"pearson", "cosine"})
-
-
-def _product_pairs(
-    a: NDArray[np.float64], b: NDArray[np.float64], *, centred: bool
-) -> NDArray[np.float64]:
-    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    spec = find_metric(metric)
+    if spec.paired is None:
+        pairs = zip(a[:, None], b[:, None], strict=True)
+        return np.array([similarity_matrix(one, other, metric)[0, 0] for one, other in pairs])
+    result = np.full(len(a), spec.constant)
     varied = _varied(a) & _varied(b)
-    if centred:
-        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    sizes = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    top = np.einsum("ij,ij->i", a, b)
-    return np.where(varied, top / np.where(varied, sizes, 1), 0.0)
+    flat_a, flat_b = (stack[varied].reshape(int(varied.sum()), -1) for stack in (a, b))
+    paired = spec.paired
+    result[varied] = _checked(spec, lambda: paired(flat_a, flat_b), a.shape[1:], len(flat_a))
+    return result

@@ -75,6 +75,21 @@ def test_the_five_commands(folder):
     assert load(folder / "s.nc")["similarity"].shape == (1, 10, 10)
 
 
+def test_compare_tests_against_a_null(folder):
+    """--shuffles draws a null, --null takes it or phases, and the verdict names it."""
+    run("contrast", "digits", "--shuffles", 60, "--seed", 1, "-o", "null.nc", cwd=folder)
+    assert load(folder / "null.nc").sizes["draw"] == 60
+    args = ["compare", "p.nc", "c.nc", "--seed", 0, "--permutations", 200]
+    out, _ = run(*args, "--null", "null.nc", "-o", "tested.nc", cwd=folder)
+    tested = load(folder / "tested.nc")
+    assert tested["null_similarity"].sizes["draw"] == 60
+    beyond = int((tested["q"] < 0.05).sum())
+    assert f"pearson: {beyond} of 10 beyond contrasts of shuffled labels, q < .05." in out
+    assert "identification p = 0.005" in out  # 1 / 201
+    out, _ = run(*args, "--null", "phase", cwd=folder)
+    assert "beyond phase-randomised patterns (right for stationary patterns only)" in out
+
+
 def test_extract_parameters_reach_their_parts(folder):
     """--strategy-param, --attack-param, --label, --seed and --deterministic arrive."""
     args = ["extract", "m.safetensors", "-o", "n.nc", "--strategy", "noise", "--max-iter", 40]
@@ -180,7 +195,8 @@ def test_demo_writes_what_it_says(tmp_path):
     assert patterns["strategy"].values.tolist() == ["zero", "noise", "aai"]
     assert np.isfinite(load(here / "similarities.nc")["similarity"]).all()
     assert load(here / "contrasts.nc").sizes["label"] == 4
-    for name in ("patterns.png", "similarities.png"):
+    for name in ("patterns.png", "similarities.png", "report.html"):
         assert (here / name).stat().st_size > 5000
+    assert "overlapping/report.html" in (tmp_path / "summary.md").read_text()
     assert "overlapping/patterns.png" in (tmp_path / "summary.md").read_text()
     assert "overlapping, zero: 4 of 4 patterns are nearest" in out

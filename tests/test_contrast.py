@@ -208,6 +208,8 @@ def test_constant_mean_normalises_to_zero():
         ({"labels_from": "x"}, "`labels_from` must be one of y, prediction"),
         ({"labels_from": "prediction"}, "needs an `estimator`"),
         ({"image_shape": (5, 5)}, r"`image_shape` \(5, 5\) does not fit"),
+        ({"n_blocks": -1}, "`n_blocks` must be 0 or a positive integer, got -1"),
+        ({"max_bytes": 0}, "`max_bytes` must be a positive integer, got 0"),
         ({"similarity": "pearsn"}, 'Did you mean "pearson"'),
     ],
 )
@@ -316,3 +318,59 @@ def test_feature_names_are_kept(data):
     names = [f"f{i}" for i in range(12)]
     found = positive_negative_contrast(pd.DataFrame(data[0], columns=names), data[1])
     assert found["feature"].values.tolist() == names
+
+
+def block_sums(X, y, n_blocks):
+    """The j-th sample of each class goes into block j modulo n_blocks, one by one."""
+    labels = np.unique(y).tolist()
+    sums, counts = np.zeros((n_blocks, len(labels), X.shape[1])), np.zeros((n_blocks, len(labels)))
+    seen = dict.fromkeys(labels, 0)
+    for x, label in zip(X.astype(float), y.tolist(), strict=True):
+        block = seen[label] % n_blocks
+        sums[block, labels.index(label)] += x
+        counts[block, labels.index(label)] += 1
+        seen[label] += 1
+    return sums, counts
+
+
+@pytest.mark.parametrize("step", [700, 37])
+def test_samples_are_dealt_to_blocks_in_turn(data, step):
+    """Blocks hold what dealing out the samples of each class gives, also bit by bit."""
+    X, y = data
+    sums, counts = block_sums(X, y, 6)
+    pnc = PNCTransformer(n_blocks=6)
+    for first in range(0, len(X), step):
+        pnc.partial_fit(X[first : first + step], y[first : first + step])
+    found = pnc.contrasts_
+    np.testing.assert_array_equal(found["n_block"], counts)
+    np.testing.assert_allclose(found["contrast_block_sum"], sums, rtol=1e-6)
+    np.testing.assert_allclose(
+        found["contrast"], positive_negative_contrast(X, y, n_blocks=0)["contrast"], atol=1e-7
+    )
+
+
+def test_soft_labels_in_blocks_add_up(data):
+    """Weights are dealt out by their likeliest class; blocks add up to the whole."""
+    X, y = data
+    forest = FrozenEstimator(RandomForestClassifier(5, max_depth=3, random_state=0).fit(X, y))
+    options = {"labels_from": "probability", "estimator": forest, "normalize": None}
+    whole = PNCTransformer(n_blocks=0, **options).fit(X, y).contrasts_
+    parts = PNCTransformer(n_blocks=4, **options).fit(X, y).contrasts_
+    np.testing.assert_allclose(parts["contrast"], whole["contrast"], atol=1e-6)
+    np.testing.assert_allclose(parts["n_block"].sum("block"), whole["n_positive"])
+    means = parts["contrast_block_sum"].sum("block") / whole["n_positive"]
+    np.testing.assert_allclose(means, whole["positive_mean"], rtol=1e-5)
+    assert "contrast_block_sum" not in whole
+
+
+def test_too_large_contrasts_are_refused_before_they_are_made():
+    """1000 classes of 3×224×224 are refused with an estimate, unless without blocks."""
+    X = np.lib.stride_tricks.as_strided(
+        np.zeros(1, dtype=np.float32), (1000, 3, 224, 224), (0, 0, 0, 0), writeable=False
+    )
+    with pytest.raises(ParameterError, match=r"1000 contrasts .* need about 55,394,304,000 bytes"):
+        positive_negative_contrast(X, np.arange(1000))
+    with pytest.raises(ParameterError, match="Use n_blocks=0, or raise it"):
+        PNCTransformer().partial_fit(X, np.arange(1000))
+    with pytest.raises(ParameterError, match=r"\. Raise it"):
+        positive_negative_contrast(X, np.arange(1000), n_blocks=0, max_bytes=10**9)

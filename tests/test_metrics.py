@@ -1,6 +1,5 @@
 """Metrics against plain re-implementations."""
 
-
 import numpy as np
 import pytest
 import reference
@@ -18,6 +17,7 @@ from pncviz.exceptions import (
     PatternWarning,
     PluginError,
 )
+from pncviz.metrics import paired_similarity
 from pncviz.registry import Registry
 
 METRICS = ("pearson", "spearman", "cosine", "ssim", "nmi", "psnr")
@@ -106,3 +106,24 @@ def test_broken_metrics_are_named(monkeypatch, images):
         similarity_matrix(images, images, "raises")
     with pytest.raises(PluginError, match=r'metric "nan" must give numbers.*with NaN'):
         similarity_matrix(images, images, "nan")
+
+
+def test_angle_is_that_of_the_formula(images):
+    """The angle is the arc cosine of the cosine, in degrees; a constant image is at 90."""
+    found = similarity_matrix(images, images, "angle")
+    expected = np.degrees(np.arccos(reference.cosine(images[0], images[1])))
+    assert found[0, 1] == pytest.approx(expected)
+    np.testing.assert_allclose(np.diag(found), 0, atol=1e-5)
+    with pytest.warns(PatternWarning, match="1 of 1 images are constant"):
+        assert (similarity_matrix(np.ones((1, 1, 12, 12)), images, "angle") == 90).all()
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "angle"])
+def test_pairs_are_the_diagonal(images, metric):
+    """One by one gives the diagonal of all by all; a single image meets each of the others."""
+    others = images[::-1] + 0.3 * images
+    whole = similarity_matrix(images, others, metric)
+    np.testing.assert_allclose(paired_similarity(images, others, metric), np.diag(whole))
+    np.testing.assert_allclose(paired_similarity(images[:1], others, metric), whole[0])
+    with pytest.raises(ParameterError, match="cannot be paired"):
+        paired_similarity(images, others[:2], metric)

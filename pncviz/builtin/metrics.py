@@ -25,6 +25,28 @@ def pearson_pairs(a: Image, b: Image) -> Image:
     return 1.0 - cdist(a, b, "correlation")  # type: ignore[no-any-return] # scipy is untyped
 
 
+def cosine_rows(a: Image, b: Image) -> Image:
+    """Cosine of the angle between each row of (n, d) and its counterpart in (n, d)."""
+    sizes = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines: Image = np.einsum("ij,ij->i", a, b) / sizes
+    return cosines
+
+
+def pearson_rows(a: Image, b: Image) -> Image:
+    """Pearson's r of each row of (n, d) with its counterpart in (n, d)."""
+    return cosine_rows(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True))
+
+
+def spearman_rows(a: Image, b: Image) -> Image:
+    """Spearman's rank correlation of each row of (n, d) with its counterpart in (n, d)."""
+    return pearson_rows(rankdata(a, axis=1), rankdata(b, axis=1))
+
+
+def angle_rows(a: Image, b: Image) -> Image:
+    """Angle in degrees between each row of (n, d) and its counterpart in (n, d)."""
+    return np.degrees(np.arccos(np.clip(cosine_rows(a, b), -1, 1)))
+
+
 def spearman_pairs(a: Image, b: Image) -> Image:
     """Spearman's rank correlation of each row of (n, d) with each row of (m, d)."""
     return pearson_pairs(rankdata(a, axis=1), rankdata(b, axis=1))
@@ -163,24 +185,28 @@ def pncviz_metrics() -> list[MetricSpec]:
             name="pearson",
             function=pearson,
             pairwise=pearson_pairs,
+            paired=pearson_rows,
             summary="Pearson's correlation of pixels",
         ),
         MetricSpec(
             name="spearman",
             function=spearman,
             pairwise=spearman_pairs,
+            paired=spearman_rows,
             summary="Spearman's rank correlation of pixels",
         ),
         MetricSpec(
             name="cosine",
             function=cosine,
             pairwise=cosine_pairs,
+            paired=cosine_rows,
             summary="cosine of the angle in input space",
         ),
         MetricSpec(
             name="angle",
             function=angle,
             pairwise=angle_pairs,
+            paired=angle_rows,
             units="degree",
             range=(0.0, 180.0),
             higher_is_better=False,

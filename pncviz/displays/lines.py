@@ -111,4 +111,6 @@ def add_legend(ax: Axes, entries: list[Entry], *, title: str | None = None) -> L
     )
     for shown, (_, text) in zip(legend.get_texts(), entries, strict=True):
         shown.set(text=text, parse_math=False)
+    for line in legend.get_lines():  # hair lines are seen in their number, not alone
+        line.set(linewidth=max(1.0, line.get_linewidth()), alpha=1)
     return legend

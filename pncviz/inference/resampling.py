@@ -1,11 +1,10 @@
-"""How much a similarity would vary, and how large it could be: intervals and noise ceilings."""
+"""How much a similarity would vary: bootstrap intervals."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -18,28 +17,17 @@ from pncviz.inference.blocks import (
     ContrastBlocks,
     PatternBlocks,
     bootstrap_weights,
-    half_weights,
 )
 from pncviz.metrics import find_metric, paired_similarity
 
-__all__ = [
-    "centred_interval",
-    "mean_interval",
-    "noise_ceiling",
-    "resampled_similarity",
-    "split_half_reliability",
-]
+__all__ = ["blocks_of", "centred_interval", "every_pair", "mean_interval", "resampled_similarity"]
 
-#: Metrics of which Spearman's formulas hold: scalar products of two images.
-CORRELATIONS = frozenset({"pearson", "cosine"})
 #: How far a resample goes from the observed weights (0) to bootstrap weights (1). A whole step
 #: would double the noise of an image and so shrink every similarity and its spread; a short one
 #: keeps to the first order, and deviations are divided by it.
 STEP = 0.25
 #: Blocks that an interval needs; with fewer it covers too little (measured: 80 % of 95 at three).
 LEAST_BLOCKS = 5
-#: Random halves that a reliability is the mean over.
-N_SPLITS = 100
 
 
 def blocks_of(dataset: xr.Dataset) -> Blocks | None:
@@ -110,8 +98,8 @@ def resampled_similarity(
                 a = next(found["examples"].images(weights["examples"][here]))
             if "rows" in found:
                 b = next(found["rows"].images(weights["rows"][here]))[:, own]
-            for (i, metric), label in product(enumerate(metrics), range(len(own))):
-                draws[i, here, label] = paired_similarity(a[:, label], b[:, label], metric)
+            for i, metric in enumerate(metrics):
+                draws[i, here] = every_pair(a, b, metric)
     return draws, min(blocks.smallest for blocks in found.values()), ", ".join(found)
 
 
@@ -224,81 +212,11 @@ def expanded_tail(n: int, confidence_level: float) -> float:
     return float(norm.cdf(math.sqrt(n / (n - 1)) * t.ppf(tail, n - 1)))
 
 
-def split_half_reliability(
-    dataset: xr.Dataset, metric: str = "pearson", *, random_state: int = 0
-) -> NDArray[np.float64]:
-    """Correlate two halves of the examples or samples behind each image, stepped up to the whole.
-
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        Patterns or contrasts on (label, …), made with ``n_blocks``.
-    metric : {"pearson", "cosine"}, default="pearson"
-    random_state : int, default=0
-        Of the 100 random halves.
-
-    Returns
-    -------
-    ndarray of shape (n_labels,)
-        Spearman-Brown's 2r / (1 + r) of the mean r over random halves; NaN without at least two
-        blocks and for other metrics; 0 where halves are not alike at all (r ≤ 0).
-
-    References
-    ----------
-    spearman1910correlation.
-
-    Examples
-    --------
-    >>> from pncviz import load_dataset, positive_negative_contrast
-    >>> data = load_dataset("digits")
-    >>> contrasts = positive_negative_contrast(data.X, data.y)
-    >>> bool((split_half_reliability(contrasts) > 0.9).all())
-    True
-    """
-    unknown = np.full(dataset.sizes["label"], np.nan)
-    blocks = blocks_of(dataset)
-    if blocks is None or blocks.smallest < 2 or metric not in CORRELATIONS:
-        return unknown
-    halves = half_weights(blocks.filled, N_SPLITS, np.random.default_rng(random_state))
-    r = np.zeros(dataset.sizes["label"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PatternWarning)  # constant images were told of before
-        for one, other in zip(*map(blocks.images, halves), strict=True):
-            for label in range(len(r)):
-                r[label] += paired_similarity(one[:, label], other[:, label], metric).sum()
-    r /= N_SPLITS
-    r = np.maximum(r, 0)
-    return 2 * r / (1 + r)
-
-
-def noise_ceiling(
-    pattern_reliability: NDArray[np.float64], contrast_reliability: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Give the largest correlation that two images of these reliabilities can be expected to have.
-
-    Parameters
-    ----------
-    pattern_reliability, contrast_reliability : ndarrays of shape (n_labels,)
-        NaN where unknown.
-
-    Returns
-    -------
-    ndarray of shape (n_labels,)
-        The square root of the product of those known; NaN if neither is.
-
-    References
-    ----------
-    spearman1904proof.
-
-    Examples
-    --------
-    >>> noise_ceiling(np.array([0.64, np.nan, np.nan]), np.array([1.0, 0.81, np.nan]))
-    array([0.8, 0.9, nan])
-    """
-    both = np.stack([pattern_reliability, contrast_reliability])
-    known = ~np.isnan(both)
-    shared = np.where(known, both, 1.0).prod(axis=0)
-    return np.where(known.any(axis=0), np.sqrt(shared), np.nan)
+def every_pair(a: NDArray[np.float64], b: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
+    """Compare (n or 1, n_labels, …) with (n or 1, n_labels, …), place by place."""
+    shape = (max(len(a), len(b)), *a.shape[1:])
+    one, other = (np.broadcast_to(x, shape).reshape(-1, *shape[2:]) for x in (a, b))
+    return paired_similarity(one, other, metric).reshape(shape[:2])
 
 
 def _places(patterns: xr.Dataset, contrasts: xr.Dataset) -> list[int]:

@@ -111,6 +111,9 @@ class MetricSpec(Spec):
     pairwise : callable, optional
         ``pairwise(A, B) -> ndarray of shape (n, m)`` for flattened images (n, d) and (m, d): the
         same numbers, faster.
+    paired : callable, optional
+        ``paired(A, B) -> ndarray of shape (n,)`` for flattened images (n, d) and (n, d), each with
+        its counterpart: likewise.
     """
 
     function: Callable[[NDArray[np.float64], NDArray[np.float64]], float]
@@ -119,6 +122,9 @@ class MetricSpec(Spec):
     higher_is_better: bool = True
     constant: float = 0.0
     pairwise: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = (
+        field(default=None)
+    )
+    paired: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = (
         field(default=None)
     )
 
