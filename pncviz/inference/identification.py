@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ __all__ = ["EXACT", "identification_test", "own_ranks"]
 #: Up to so many contrasts all permutations are gone through: 8! = 40 320.
 EXACT = 8
 #: Numbers per block of permutations.
-_BLOCK = 2**20
+_BLOCK = 2**21
 
 
 def own_ranks(scores: NDArray[Any], own: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -92,7 +91,9 @@ def identification_test(
     least = observed - 1e-10 * (1 + np.abs(statistics).max(axis=(-2, -1)))
     reached, drawn = np.zeros(observed.shape), 0
     rows = np.arange(len(own))
-    for columns in _assignments(own, n_contrasts, n_permutations, rng):
+    # Both statistics of all cases are added up at once, so a block counts for each of them.
+    per_block = max(1, _BLOCK // (2 * len(flat) * len(own)))
+    for columns in _assignments(own, n_contrasts, n_permutations, per_block, rng):
         sums = statistics[:, :, rows, columns].sum(axis=-1)
         reached += (sums >= least[..., None]).sum(axis=-1)
         drawn += len(columns)
@@ -106,15 +107,19 @@ def _column(own: NDArray[np.int64], scores: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _assignments(
-    own: NDArray[np.int64], n_contrasts: int, n: int, rng: np.random.Generator | None
+    own: NDArray[np.int64],
+    n_contrasts: int,
+    n: int,
+    per_block: int,
+    rng: np.random.Generator | None,
 ) -> Iterator[NDArray[np.int64]]:
     """Give columns for the patterns, a block of permutations (n, n_patterns) at a time."""
     if n_contrasts <= EXACT:
-        yield np.array(list(permutations(range(n_contrasts))))[:, own]
+        every = permutations(range(n_contrasts))
+        while block := list(islice(every, per_block)):
+            yield np.array(block)[:, own]
         return
     rng = np.random.default_rng() if rng is None else rng
-    per_block = max(1, min(n, _BLOCK // n_contrasts))
-    for i in range(math.ceil(n / per_block)):
-        size = min(per_block, n - i * per_block)
-        columns = np.tile(np.arange(n_contrasts), (size, 1))
+    for first in range(0, n, per_block):
+        columns = np.tile(np.arange(n_contrasts), (min(per_block, n - first), 1))
         yield rng.permuted(columns, axis=1)[:, own]

@@ -38,6 +38,9 @@ NULLS = {
     "naive per pixel": (),
 }
 
+#: All observations share them, so they must be many for their own chance to be small.
+PERMUTATIONS = 20_000
+
 Images = NDArray[np.float64]
 
 
@@ -137,7 +140,7 @@ def _p_values(
     free = own_a.shape[1] - 2
     naive = student.sf(r * np.sqrt(free / np.maximum(1 - r**2, 1e-12)), free)
     return [
-        identification_test(scores, np.arange(k), n_permutations=n_draws, rng=rng)[0],
+        identification_test(scores, np.arange(k), n_permutations=PERMUTATIONS, rng=rng)[0],
         _phase_p(r, own_a, own_b, shape, n_draws, rng),
         _drawn_p(r, own_b, draws.untrained, classes),
         _drawn_p(r, own_b, draws.shuffled_models, classes),
