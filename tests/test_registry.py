@@ -336,6 +336,16 @@ BAD_SPECS = {
         lambda: MetricSpec(name="bad", function=max, units=1),
         '"bad" whose units are not a string: 1',
     ),
+    "constant": (
+        "metric",
+        lambda: MetricSpec(name="bad", function=max, constant="none"),
+        "\"bad\" whose constant is not a number: 'none'",
+    ),
+    "paired": (
+        "metric",
+        lambda: MetricSpec(name="bad", function=max, paired=3),
+        '"bad" whose paired is not callable: 3',
+    ),
     "better": (
         "metric",
         lambda: MetricSpec(name="bad", function=max, higher_is_better="yes"),

@@ -34,7 +34,7 @@ from pncviz import (
     make_classifier,
     make_strategy,
 )
-from pncviz.builtin.metrics import pearson, pearson_pairs
+from pncviz.builtin.metrics import pearson, pearson_pairs, pearson_rows
 from pncviz.exceptions import ModelError, ParameterError
 from pncviz.models import ProbabilityModel, TorchModel
 from pncviz.registry import Registry, default_registry
@@ -897,6 +897,9 @@ BROKEN_METRICS = [
         "by pairwise what it gives by function",
     ),
     (spec(pairwise=lambda a, b: raising(a, b)), "failed in pairwise"),
+    (spec(paired=lambda a, b: pearson_pairs(a, b)), r"paired of shape \(4,\); got \(4, 4\)"),
+    (spec(paired=lambda a, b: 0.9 * pearson_rows(a, b)), "by paired what it gives by function"),
+    (spec(paired=lambda a, b: raising(a, b)), "failed in paired"),
 ]
 
 

@@ -42,9 +42,17 @@ def spearman_rows(a: Image, b: Image) -> Image:
     return pearson_rows(rankdata(a, axis=1), rankdata(b, axis=1))
 
 
+def _units(a: Image) -> Image:
+    units: Image = a / np.linalg.norm(a, axis=1, keepdims=True)
+    return units
+
+
 def angle_rows(a: Image, b: Image) -> Image:
     """Angle in degrees between each row of (n, d) and its counterpart in (n, d)."""
-    return np.degrees(np.arccos(np.clip(cosine_rows(a, b), -1, 1)))
+    # By half angles: the arc cosine loses half of the digits near 0.
+    u, v = _units(a), _units(b)
+    apart, along = np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)
+    return np.degrees(2 * np.arctan2(apart, along))
 
 
 def spearman_pairs(a: Image, b: Image) -> Image:
@@ -95,7 +103,8 @@ def cosine(a: Image, b: Image) -> float:
 
 def angle_pairs(a: Image, b: Image) -> Image:
     """Angle in degrees between each row of (n, d) and each row of (m, d)."""
-    return np.degrees(np.arccos(np.clip(cosine_pairs(a, b), -1, 1)))
+    u, v = _units(a), _units(b)
+    return np.degrees(2 * np.arctan2(cdist(u, v), cdist(u, -v)))
 
 
 def angle(a: Image, b: Image) -> float:

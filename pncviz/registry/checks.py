@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 import reprlib
 from collections.abc import Callable, Iterable
@@ -128,7 +129,8 @@ def _callables(spec: Spec) -> tuple[str, ...]:
     if isinstance(spec, AdapterSpec):
         return "matches", "adapt"
     if isinstance(spec, MetricSpec):
-        return ("function",) if spec.pairwise is None else ("function", "pairwise")
+        stacked = [name for name in ("pairwise", "paired") if getattr(spec, name) is not None]
+        return ("function", *stacked)
     return ("factory",)
 
 
@@ -137,6 +139,8 @@ def _metric_problem(spec: MetricSpec) -> str | None:
         return f'"{spec.name}" whose units are not a string: {show(spec.units)}'
     if not isinstance(spec.higher_is_better, bool):
         return f'"{spec.name}" whose higher_is_better is not a bool: {show(spec.higher_is_better)}'
+    if not isinstance(spec.constant, Real) or math.isnan(spec.constant):
+        return f'"{spec.name}" whose constant is not a number: {show(spec.constant)}'
     bounds: object = spec.range
     pair = isinstance(bounds, tuple | list) and len(bounds) == 2
     if not pair or not all(isinstance(b, Real) for b in spec.range) or not _ascending(spec.range):

@@ -29,8 +29,8 @@ def check_metric(metric: str | MetricSpec) -> None:
 
     An image's similarity to itself must be the best of the metric's range; any two images must give
     the same both ways, within the range and never NaN, whatever the scale of either; ``pairwise``
-    must give the numbers of ``function``; and no input may change. A metric for images or tables
-    only says so by a ``ParameterError``.
+    and ``paired`` must give the numbers of ``function``; and no input may change. A metric for
+    images or tables only says so by a ``ParameterError``.
 
     Parameters
     ----------
@@ -75,7 +75,9 @@ def _check_shape(subject: Subject, spec: MetricSpec, shape: tuple[int, ...]) -> 
                 same = _equal(there, back)
                 subject.require(same, "be symmetric: metric(a, b) == metric(b, a)", (there, back))
     if spec.pairwise is not None:
-        _check_pairwise(subject, spec, images)
+        _check_stacks(subject, spec, "pairwise", images, images[:3][::-1])
+    if spec.paired is not None:
+        _check_stacks(subject, spec, "paired", images, images[::-1] + images)
     return True
 
 
@@ -96,25 +98,26 @@ def _value(
     return float(value)
 
 
-def _check_pairwise(subject: Subject, spec: MetricSpec, images: NDArray[np.float64]) -> None:
-    assert spec.pairwise is not None  # for mypy; the caller looked
-    a, b = images, images[:3][::-1]
+def _check_stacks(
+    subject: Subject, spec: MetricSpec, name: str, a: NDArray[np.float64], b: NDArray[np.float64]
+) -> None:
+    """Check what a metric says of whole stacks against what it says of two images."""
+    stacked = getattr(spec, name)
     rows = a.reshape(len(a), -1).copy(), b.reshape(len(b), -1).copy()
     kept = rows[0].copy(), rows[1].copy()
-    with subject.trying(f"pairwise(A, B) on images of shape {images.shape[1:]}"):
-        pairs = np.asarray(spec.pairwise(*rows))
+    with subject.trying(f"{name}(A, B) on images of shape {a.shape[1:]}"):
+        found = np.asarray(stacked(*rows))
     same = all(np.array_equal(x, y) for x, y in zip(rows, kept, strict=True))
-    subject.require(same, "not change its inputs in pairwise", "one changed in place")
-    shape = len(a), len(b)
-    subject.require(pairs.shape == shape, f"give pairwise of shape {shape}", pairs.shape)
-    for i, one in enumerate(a):
-        for j, other in enumerate(b):
-            value = _value(subject, spec, one, other)
-            subject.require(
-                _equal(value, float(pairs[i, j])),
-                f"give by pairwise what it gives by function ({value})",
-                pairs[i, j],
-            )
+    subject.require(same, f"not change its inputs in {name}", "one changed in place")
+    shape = (len(a), len(b)) if name == "pairwise" else (len(a),)
+    subject.require(found.shape == shape, f"give {name} of shape {shape}", found.shape)
+    for place in np.ndindex(shape):
+        value = _value(subject, spec, a[place[0]], b[place[-1]])
+        subject.require(
+            _equal(value, float(found[place])),
+            f"give by {name} what it gives by function ({value})",
+            found[place],
+        )
 
 
 def _equal(a: float, b: float) -> bool:
