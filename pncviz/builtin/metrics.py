@@ -52,7 +52,8 @@ def angle_rows(a: Image, b: Image) -> Image:
     # By half angles: the arc cosine loses half of the digits near 0.
     u, v = _units(a), _units(b)
     apart, along = np.linalg.norm(u - v, axis=1), np.linalg.norm(u + v, axis=1)
-    return np.degrees(2 * np.arctan2(apart, along))
+    angles: Image = np.degrees(2 * np.arctan2(apart, along))
+    return angles
 
 
 def spearman_pairs(a: Image, b: Image) -> Image:
@@ -104,7 +105,8 @@ def cosine(a: Image, b: Image) -> float:
 def angle_pairs(a: Image, b: Image) -> Image:
     """Angle in degrees between each row of (n, d) and each row of (m, d)."""
     u, v = _units(a), _units(b)
-    return np.degrees(2 * np.arctan2(cdist(u, v), cdist(u, -v)))
+    angles: Image = np.degrees(2 * np.arctan2(cdist(u, v), cdist(u, -v)))
+    return angles
 
 
 def angle(a: Image, b: Image) -> float:
