@@ -231,3 +231,21 @@ def test_a_null_is_of_the_patterns_own_strategy(small, trained):
         compare(concat_patterns(found), contrasts, null=concat_patterns({"zero": nulls["zero"]}))
     with pytest.raises(LabelError, match=r"no draws of the strategies \['zero', 'noise'\]"):
         compare(concat_patterns(found), contrasts, null=nulls["zero"])
+
+
+def test_draws_too_large_are_refused(small, trained):
+    """Draws that would not fit are refused before, or after the first of them."""
+    with pytest.raises(ParameterError, match=r"500 draws of 3 contrasts .* 2,304,000 bytes, more"):
+        label_shuffled_contrasts(*small, max_bytes=10**6)
+    net = make_classifier("fc", hidden=[4])
+    with pytest.raises(ParameterError, match=r"1000 draws need about .* Draw fewer"):
+        null_of(net, small, "untrained", n=1000, max_bytes=10**5)
+
+
+def test_many_draws_of_many_classes_go_in_small_steps(small, monkeypatch):
+    """The steps through the samples change no draw."""
+    X, y = small
+    whole = label_shuffled_contrasts(X, y, 5, random_state=0)
+    monkeypatch.setattr("pncviz.nulls.labels._HELD", 100)
+    steps = label_shuffled_contrasts(X, y, 5, random_state=0)
+    np.testing.assert_allclose(whole["contrast"], steps["contrast"], atol=1e-6)

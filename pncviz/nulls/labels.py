@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pncviz.contrast.accumulator import MAX_BYTES
 from pncviz.contrast.arithmetic import check_normalize
 from pncviz.data import (
     as_float32,
@@ -23,8 +24,10 @@ from pncviz.means import contrast_from_sums
 
 __all__ = ["label_shuffled_contrasts"]
 
-#: Samples per product: the indicators of so many, for all draws, are held at once.
+#: Samples per product, at most: their indicators, for all draws, are held at once.
 _ROWS = 2048
+#: Numbers in those indicators, at most.
+_HELD = 2**24
 
 
 def label_shuffled_contrasts(
@@ -35,6 +38,7 @@ def label_shuffled_contrasts(
     normalize: str | None = "minmax",
     image_shape: tuple[int, ...] | None = None,
     random_state: Any = None,
+    max_bytes: int = MAX_BYTES,
 ) -> xr.Dataset:
     """Compute the contrasts of the same samples with their labels shuffled, many times.
 
@@ -55,6 +59,8 @@ def label_shuffled_contrasts(
     image_shape : (rows, columns) or (channels, rows, columns), optional
         How to label and draw flat samples.
     random_state : int, RandomState, Generator or None, default=None
+    max_bytes : int
+        Refuse to start if the draws would take more.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def label_shuffled_contrasts(
     ValueError
         X or y cannot be used, or there is only one class.
     ParameterError
-        ``n`` or ``normalize`` is none.
+        ``n`` or ``normalize`` is none, or the draws are too large.
 
     References
     ----------
@@ -88,6 +94,13 @@ def label_shuffled_contrasts(
     if len(classes) < 2:
         raise LabelError(f"y has only one class, {classes.tolist()}; a contrast needs two.")
     image_shape = resolve_image_shape(samples.shape[1:], image_shape)
+    # Sums, contrasts, both means, and what comes up on the way.
+    estimate = int(n) * len(classes) * samples[0].size * 4 * 6
+    if estimate > max_bytes:
+        raise ParameterError(
+            f"{n} draws of {len(classes)} contrasts of shape {samples.shape[1:]} need about "
+            f"{estimate:,} bytes, more than `max_bytes` ({max_bytes:,}). Draw fewer, or raise it."
+        )
     seed = resolve_seed(random_state)
     sums = _shuffled_sums(samples.reshape(len(samples), -1), codes, int(n), seed)
     counts = np.bincount(codes)
@@ -133,11 +146,12 @@ def _shuffled_sums(
     total = flat.sum(axis=0, dtype=np.float64)
     sums = np.zeros((n, k, flat.shape[1]), dtype=np.float32)
     part = sums[:, :-1].reshape(n * (k - 1), -1)
-    indicator = np.empty((n, k - 1, _ROWS), dtype=np.float32)
+    step = max(1, min(_ROWS, _HELD // (n * (k - 1))))
+    indicator = np.empty((n, k - 1, step), dtype=np.float32)
     wanted = np.arange(k - 1, dtype=small.dtype)[:, None]
-    for first in range(0, len(flat), _ROWS):
-        rows = flat[first : first + _ROWS]
-        here = shuffled[:, None, first : first + _ROWS]
+    for first in range(0, len(flat), step):
+        rows = flat[first : first + step]
+        here = shuffled[:, None, first : first + step]
         mask = indicator[:, :, : len(rows)]
         np.equal(here, wanted, out=mask, casting="unsafe")
         part += mask.reshape(n * (k - 1), -1) @ rows

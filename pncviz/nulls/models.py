@@ -108,6 +108,7 @@ def model_null(
         parts = []
         for one in seeds:
             parts.append(draw(one))
+            _check_size(parts[0], len(seeds), extractor.max_bytes)
             advance()
     found = _joined(parts, "draw")
     _label(found, kind, len(seeds), seed)
@@ -171,6 +172,16 @@ def _trainable(estimator: Any) -> Any:
             "or a scikit-learn classifier."
         )
     return estimator
+
+
+def _check_size(first: xr.Dataset, n: int, max_bytes: int) -> None:
+    """Raise after the first draw rather than after hours, if all would not fit."""
+    estimate = 2 * n * first.nbytes  # as they are, and joined
+    if estimate > max_bytes:
+        raise ParameterError(
+            f"{n} draws need about {estimate:,} bytes, more than `max_bytes` ({max_bytes:,}). Draw "
+            "fewer, choose fewer `labels`, or raise it."
+        )
 
 
 def _joined(parts: list[xr.Dataset], dim: str) -> xr.Dataset:
