@@ -134,9 +134,9 @@ def power(data):
     lines += [
         "",
         f"Not beyond contrasts of shuffled labels at q < .05: {missed or 'none'}. Those contrasts "
-        "are smooth and lie where the data are, so chance alone gives an r with standard deviations "
-        f"of {float(spread.min()):.2f} to {float(spread.max()):.2f}: a single pattern with an r of "
-        ".2 is within its reach, and ten of ten is not.",
+        "are smooth and lie where the data are, so chance alone gives an r with standard "
+        f"deviations of {float(spread.min()):.2f} to {float(spread.max()):.2f}: a single pattern "
+        "with an r of .2 is within its reach, and ten of ten is not.",
     ]
     return lines
 
