@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from pncviz import calibrate_null, make_classifier
+from pncviz import AdversarialPatternExtractor, calibrate_null, make_classifier
 from pncviz.exceptions import ParameterError
 from pncviz.nulls.experiment import Case, Draws, make_experiment
 
@@ -73,6 +73,20 @@ def test_wrong_numbers_and_tables(digits):
         calibrate_null(net, digits.X, digits.y, n=0)
     with pytest.raises(ParameterError, match="`alpha` must be between 0 and 1, got 5"):
         calibrate_null(net, digits.X, digits.y, alpha=5)
+    with pytest.raises(ParameterError, match="`sigma` must be a positive number, got -1"):
+        calibrate_null(net, digits.X, digits.y, sigma=-1)
     flat = digits.X.reshape(len(digits.X), -1)
     with pytest.raises(ParameterError, match="needs images; give `image_shape`"):
         calibrate_null(net, flat, digits.y, n=2, n_draws=2, max_iter=5)
+
+
+@pytest.mark.filterwarnings("ignore::pncviz.exceptions.PatternWarning")
+def test_the_callers_extractor_is_left_alone(digits):
+    """An extractor is neither fitted nor seeded, and its image shape serves flat samples."""
+    net = make_classifier("fc", hidden=[4], max_epochs=1)
+    extractor = AdversarialPatternExtractor(net, image_shape=(8, 8), max_iter=5)
+    flat = digits.X.reshape(len(digits.X), -1)
+    found = calibrate_null(extractor, flat, digits.y, n=2, n_draws=2, random_state=0)
+    assert found["share"].shape == (6, 5)
+    assert not hasattr(extractor, "patterns_")
+    assert extractor.random_state is None

@@ -1,14 +1,29 @@
 """Comparison: what is compared with what, and what the numbers are worth."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import reference
+import xarray as xr
 
-from pncviz import compare, concat_patterns, extract_patterns, own_class, positive_negative_contrast
-from pncviz.exceptions import LabelError, ParameterError, ResultError, UnknownNameError
+from pncviz import (
+    compare,
+    concat_patterns,
+    extract_patterns,
+    label_shuffled_contrasts,
+    own_class,
+    positive_negative_contrast,
+)
+from pncviz.exceptions import (
+    LabelError,
+    ParameterError,
+    PatternWarning,
+    ResultError,
+    UnknownNameError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +268,56 @@ def test_nulls_that_do_not_fit(compared):
         compare(found["zero"], contrasts, null=draws.isel(column=slice(7)))
     with pytest.raises(ResultError, match="leading dimension 'draw'"):
         compare(found["zero"], draws)
+
+
+def test_a_null_made_otherwise_is_refused(compared, digits):
+    """Draws of another normalisation, strategy or attack are no null for these."""
+    found, contrasts, _ = compared
+    raw = label_shuffled_contrasts(digits.X, digits.y, 5, normalize=None, random_state=0)
+    with pytest.raises(ParameterError, match="normalize=None, the contrasts with normalize='minm"):
+        compare(found["zero"], contrasts, null=raw)
+    draws = found["zero"].expand_dims(draw=2).copy()
+    for name in ("label", "draw"):
+        assert name in draws.dims
+    with pytest.raises(ParameterError, match=r"made with strategy \{'class': 'Zero'"):
+        compare(found["aai"], contrasts, null=draws)
+    with pytest.raises(ParameterError, match="`patterns` are draws themselves"):
+        compare(draws, contrasts, null=draws)
+    shorter = extract_patterns_like(found["zero"], max_iter=9)
+    with pytest.warns(PatternWarning, match="max_iter 60 against 9"):
+        compare(shorter, contrasts, null=draws, n_resamples=0, n_permutations=9)
+
+
+def extract_patterns_like(patterns, **changes):
+    """The same patterns, said to be made with other parameters."""
+    parameters = json.loads(patterns.attrs["parameters"]) | changes
+    return patterns.assign_attrs(parameters=json.dumps(parameters))
+
+
+def test_a_null_of_several_strategies_is_checked_by_name(compared):
+    """Joined draws and joined patterns are held against each other strategy by strategy."""
+    found, contrasts, _ = compared
+    both = concat_patterns(found).drop_vars(["pattern_block", "n_block"])
+    draws = xr.concat([both, both], dim="draw").transpose("strategy", "draw", ...)
+    fine = compare(both, contrasts, null=draws, n_resamples=0, n_permutations=9)
+    assert fine["p"].shape == (2, 1, 10)
+    with pytest.raises(ParameterError, match="the patterns with"):
+        compare(both.sel(strategy="zero"), contrasts, null=draws.sel(strategy="aai"))
+
+
+def test_labels_of_another_kind_are_refused_in_a_subset_too(compared):
+    """True is no 1, also where the patterns are of some classes only."""
+    found, contrasts, _ = compared
+    some = found["zero"].isel(label=[0, 1]).assign_coords(label=[False, True])
+    with pytest.raises(LabelError, match="bool"):
+        compare(some, contrasts)
+
+
+def test_constant_images_are_told_once(compared):
+    """However many draws, a constant pattern is told of once."""
+    found, contrasts, _ = compared
+    flat = found["zero"].copy(deep=True)
+    flat["pattern"][0] = 0
+    with pytest.warns(PatternWarning, match="constant") as told:
+        compare(flat, contrasts, null="phase", n_permutations=20, n_resamples=20)
+    assert len(told) == 1

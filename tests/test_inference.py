@@ -242,7 +242,7 @@ def test_reliability_unknown_without_blocks(data):
     assert np.isnan(split_half_reliability(positive_negative_contrast(X, y, n_blocks=0))).all()
     assert np.isnan(split_half_reliability(positive_negative_contrast(X, y), "nmi")).all()
     few = positive_negative_contrast(X[[0, 1, -1]], y[[0, 1, -1]])  # class 1 has one sample
-    assert np.isnan(split_half_reliability(few)).all()
+    assert np.isnan(split_half_reliability(few)).tolist() == [False, True]
 
 
 def test_ceiling_is_reached_by_the_same_signal():
@@ -309,5 +309,87 @@ def test_mean_over_seeds_covers():
     np.testing.assert_allclose(found["mean"], values.mean(axis=1))
     covered = float(((found["lower"] <= 0.4) & (found["upper"] >= 0.4)).mean())
     assert 0.92 <= covered <= 0.98
+    for n in (2, 3, 5):
+        few = mean_interval(xr.DataArray(values[:, :n], dims=("case", "seed")))
+        assert 0.92 <= float(((few["lower"] <= 0.4) & (few["upper"] >= 0.4)).mean()) <= 0.98
+    with pytest.raises(ParameterError, match="`n_resamples` must be a positive integer, got 0"):
+        mean_interval(xr.DataArray([0.3, 0.4], dims="seed"), n_resamples=0)
     with pytest.raises(ParameterError, match="two or more along `seed`, got 1"):
         mean_interval(xr.DataArray([0.3], dims="seed"))
+
+
+@pytest.fixture
+def unequal():
+    """Three classes of 1, 40 and 400 noisy samples."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [1, 40, 400])
+    return rng.normal(size=(441, 30)) + np.outer(y, np.linspace(-1, 1, 30)), y
+
+
+def zero_patterns(n):
+    """Patterns without blocks, one per class."""
+    rates = ["confidence", "loss", "success_rate", "pattern_confidence"]
+    return build_patterns(
+        pattern=np.random.default_rng(1).normal(size=(n, 30)), labels=range(n), image_shape=(30,),
+        **{name: np.ones(n) for name in rates}, n_iter=[1] * n, prediction=[0] * n,
+        pattern_prediction=[0] * n, stop_reason=["max_iter"] * n,
+        attrs=common_attrs("patterns", parameters={}),
+    )  # fmt: skip
+
+
+def test_a_small_class_takes_nothing_from_the_others(unequal):
+    """A class of one sample has no interval and no reliability; the others keep theirs."""
+    contrasts = positive_negative_contrast(*unequal)
+    draws, n, over = resampled_similarity(
+        zero_patterns(3), contrasts, ["pearson"], n_resamples=50, rng=np.random.default_rng(0)
+    )
+    assert (n, over) == (20, "rows")
+    assert np.isnan(draws[0]).all(axis=0).tolist() == [True, False, False]
+    assert np.isnan(split_half_reliability(contrasts)).tolist() == [True, False, False]
+
+
+def test_a_selection_of_classes_cannot_be_resampled(unequal):
+    """Without the other classes there are no negatives, so nothing is invented."""
+    contrasts = positive_negative_contrast(*unequal).sel(label=[1, 2])
+    patterns = zero_patterns(3).sel(label=[1, 2])
+    draws, n, over = resampled_similarity(
+        patterns, contrasts, ["pearson"], n_resamples=5, rng=np.random.default_rng(0)
+    )
+    assert (n, over) == (0, "none")
+    assert np.isnan(draws).all()
+    assert np.isnan(split_half_reliability(contrasts)).all()
+
+
+def test_blocks_of_one_case_only(unequal):
+    """A leading dimension is named rather than broadcast."""
+    patterns = make_patterns(np.random.default_rng(0).normal(size=(6, 9))).expand_dims(seed=2)
+    with pytest.raises(ParameterError, match="select one of `seed` first"):
+        split_half_reliability(patterns)
+
+
+def test_ties_of_another_precision_are_ties():
+    """A draw that is the observation up to float32 rounding counts."""
+    draws = np.array([[0.3], [0.2]], dtype=np.float32)
+    assert draw_p_values(np.array([0.3 + 1e-8]), draws)[0] == pytest.approx(2 / 3)
+    infinite = np.array([[np.inf], [1.0]])
+    assert draw_p_values(np.array([np.inf]), infinite)[0] == pytest.approx(2 / 3)
+
+
+def test_infinite_similarities_are_the_largest():
+    """An infinite score beats any sum of finite ones, and p stays that of the ranks."""
+    scores = np.where(np.eye(5) > 0, np.inf, 100 * np.random.default_rng(0).random((5, 5)))
+    p, _ = identification_test(scores, OWN)
+    assert float(p) == pytest.approx(1 / 120)
+    p, _ = identification_test(np.where(np.eye(5) > 0, -np.inf, 0.0), OWN)
+    assert float(p) == pytest.approx(1)
+
+
+def test_intervals_stay_in_range_and_are_not_invented():
+    """An angle stays above 0, and a metric in bins or an infinite value has no interval."""
+    rng = np.random.default_rng(0)
+    draws = np.abs(rng.normal(1, 0.5, size=(500, 1)))
+    low, high = centred_interval(np.array([1.0]), draws, "angle", n_blocks=20)
+    assert low[0] == 0 < 1 < high[0]
+    assert np.isnan(centred_interval(np.array([1.2]), draws, "nmi", n_blocks=20)).all()
+    low, high = centred_interval(np.array([np.inf]), draws, "psnr", n_blocks=20)
+    assert np.isnan([low[0], high[0]]).all()

@@ -80,6 +80,30 @@ def test_shuffles_follow_the_seed(small):
     assert not np.array_equal(one["contrast"][0], one["contrast"][1])
 
 
+def test_shuffles_keep_digits_far_from_zero(small):
+    """Features like years keep their differences, and draws are float32 all the same."""
+    X = small[0].reshape(len(small[0]), -1).astype(np.float64)
+    near, far = (
+        label_shuffled_contrasts(X + offset, small[1], 3, normalize=None, random_state=0)
+        for offset in (0, 1e6)
+    )
+    np.testing.assert_allclose(far["contrast"], near["contrast"], atol=1e-5)
+    assert far["contrast"].dtype == near["positive_mean"].dtype == np.float32
+
+
+def test_a_shuffle_that_is_none_counts(small):
+    """With two samples a class one shuffle in three gives the contrast itself, and is a tie."""
+    X, y = small[0][:4], np.array([0, 0, 1, 1])
+    contrasts = positive_negative_contrast(X, y)
+    patterns = extract_patterns(
+        make_classifier("fc", hidden=[], max_epochs=30).fit(X, y), max_iter=300, image_shape=(8, 8)
+    )
+    null = label_shuffled_contrasts(X, y, 300, random_state=0)
+    alike = patterns.copy()
+    alike["pattern"] = contrasts["contrast"].astype("float32")
+    assert (compare(alike, contrasts, null=null)["p"] > 0.1).all()  # one of six partitions
+
+
 def test_shuffles_refuse(small):
     """One class, no draws, and an unknown rule are refused."""
     X, y = small
@@ -235,7 +259,7 @@ def test_a_null_is_of_the_patterns_own_strategy(small, trained):
 
 def test_draws_too_large_are_refused(small, trained):
     """Draws that would not fit are refused before, or after the first of them."""
-    with pytest.raises(ParameterError, match=r"500 draws of 3 contrasts .* 2,304,000 bytes, more"):
+    with pytest.raises(ParameterError, match=r"500 draws of 3 contrasts .* 1,536,000 bytes, more"):
         label_shuffled_contrasts(*small, max_bytes=10**6)
     net = make_classifier("fc", hidden=[4])
     with pytest.raises(ParameterError, match=r"1000 draws need about .* Draw fewer"):
@@ -249,3 +273,11 @@ def test_many_draws_of_many_classes_go_in_small_steps(small, monkeypatch):
     monkeypatch.setattr("pncviz.nulls.labels._HELD", 100)
     steps = label_shuffled_contrasts(X, y, 5, random_state=0)
     np.testing.assert_allclose(whole["contrast"], steps["contrast"], atol=1e-6)
+
+
+def test_a_null_needs_every_class_of_the_model(small, trained):
+    """With a class missing in y, a model made for y would be another architecture."""
+    X, y = small
+    some = y != "owl"
+    with pytest.raises(LabelError, match="The model knows 3 classes, y has 2"):
+        null_of(trained, (X[some], y[some]), "untrained")

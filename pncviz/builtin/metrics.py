@@ -234,6 +234,7 @@ def pncviz_metrics() -> list[MetricSpec]:
         MetricSpec(
             name="nmi",
             function=nmi,
+            smooth=False,
             range=(1.0, 2.0),
             summary="normalised mutual information",
             reference="studholme1999overlap",

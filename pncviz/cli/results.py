@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,10 @@ def verdicts(similarities: Any) -> list[str]:
     """Say in words how many patterns are identified and how many are beyond chance."""
     hits = similarities["hits"]
     n = similarities.sizes["pattern_label"]
+    # As many assignments as there are, p cannot be smaller than one of them.
+    sizes = sorted((n, similarities.sizes["contrast_label"]))
+    least = 1 / math.perm(sizes[1], sizes[0])
+    few = f"; with so few classes at least {least:.2g}" if least > 0.05 else ""
     lines = []
     for place in hits.stack(case=hits.dims)["case"].values.tolist():
         at = dict(zip(hits.dims, place, strict=True))
@@ -60,7 +65,7 @@ def verdicts(similarities: Any) -> list[str]:
         p = float(similarities["identification_p"].sel(at))
         lines.append(
             f"{title}: {int(hits.sel(at))} of {n} patterns are nearest to their own class's "
-            f"contrast (identification p = {p:.2g})."
+            f"contrast (identification p = {p:.2g}{few})."
         )
         if "q" in similarities:
             beyond = int((similarities["q"].sel(at) < 0.05).sum())

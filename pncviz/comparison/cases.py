@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pncviz.comparison.checks import check_null, check_numbers, check_pair, leading_dims
+from pncviz.comparison.checks import check_numbers, check_pair, leading_dims
+from pncviz.comparison.null import check_null
 from pncviz.comparison.statistics import Statistics
 from pncviz.data import resolve_seed
 from pncviz.dataset import build_similarities, common_attrs
@@ -65,6 +66,11 @@ def compare(
         stand in front. NaN where there is nothing to know it from, such as an interval without
         blocks.
 
+    Notes
+    -----
+    The least ``identification_p`` of k classes is 1/k!: with two or three classes it cannot be
+    significant, however alike patterns and contrasts are.
+
     Raises
     ------
     LabelError
@@ -105,8 +111,9 @@ def compare(
         seed=resolve_seed(random_state),
     )
     leading = {dim: patterns[dim].values for dim in leading_dims(patterns)}
+    reliability = statistics.reliability(contrasts)
     cases = [
-        statistics.of(patterns.isel(at), contrasts, _null_of(null, patterns.isel(at)))
+        statistics.of(patterns.isel(at), contrasts, reliability, _null_of(null, patterns.isel(at)))
         for at in _places(leading)
     ]
     shape = tuple(len(values) for values in leading.values())

@@ -39,7 +39,17 @@ class Statistics:
     confidence_level: float
     seed: int
 
-    def of(self, patterns: xr.Dataset, contrasts: xr.Dataset, null: Any) -> Arrays:
+    def reliability(self, dataset: xr.Dataset) -> NDArray[np.float64]:
+        """Split halves of patterns or contrasts, (metric, label)."""
+        return np.stack([split_half_reliability(dataset, spec.name) for spec in self.metrics])
+
+    def of(
+        self,
+        patterns: xr.Dataset,
+        contrasts: xr.Dataset,
+        contrast_reliability: NDArray[np.float64],
+        null: Any,
+    ) -> Arrays:
         """Compute all for patterns on (label, …); arrays by the schema's names."""
         known = contrasts["label"].values.tolist()
         own = np.array([known.index(label) for label in patterns["label"].values.tolist()])
@@ -49,7 +59,12 @@ class Statistics:
         found = {"similarity": similarity, "succeeded": patterns["succeeded"].values}
         found |= self._identification(similarity * self._signs[:, None, None], own)
         found |= self._intervals(mine, patterns, contrasts)
-        found |= self._ceilings(patterns, contrasts, own)
+        reliability = self.reliability(patterns)
+        found |= {
+            "pattern_reliability": reliability,
+            "contrast_reliability": contrast_reliability,
+            "ceiling": noise_ceiling(reliability, contrast_reliability[:, own]),
+        }
         if null is not None:
             found |= self._against(null, mine, patterns, contrasts)
         return found
@@ -88,19 +103,6 @@ class Statistics:
                 )  # fmt: skip
         told = np.full(len(mine), over)
         return {"lower": lower, "upper": upper, "interval_over": told}
-
-    def _ceilings(
-        self, patterns: xr.Dataset, contrasts: xr.Dataset, own: NDArray[np.int64]
-    ) -> Arrays:
-        reliability = [
-            np.stack([split_half_reliability(dataset, spec.name) for spec in self.metrics])
-            for dataset in (patterns, contrasts)
-        ]
-        return {
-            "pattern_reliability": reliability[0],
-            "contrast_reliability": reliability[1],
-            "ceiling": noise_ceiling(reliability[0], reliability[1][:, own]),
-        }
 
     def _against(
         self, null: Any, mine: NDArray[np.float64], patterns: xr.Dataset, contrasts: xr.Dataset

@@ -30,9 +30,9 @@ class Blocks:
     filled: NDArray[np.bool_]
 
     @property
-    def smallest(self) -> int:
-        """Blocks of the group with the fewest; below 2 nothing can be resampled."""
-        return int(self.filled.sum(axis=1).min(initial=np.iinfo(np.int64).max))
+    def counts(self) -> NDArray[np.int64]:
+        """Filled blocks of each label's own group, (n_labels,) or (1,)."""
+        return np.asarray(self.filled.sum(axis=1), dtype=np.int64)
 
     def images(self, weights: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """Give the images (n, n_labels, …) for weights (n, n_groups, n_blocks), a few at a time."""
@@ -83,6 +83,11 @@ class ContrastBlocks(Blocks):
     ----------
     contrasts : xarray.Dataset
         Without leading dimensions; with ``contrast_block_sum`` and ``n_block``.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether every class of the data is there; else negatives cannot be put together.
     """
 
     def __init__(self, contrasts: xr.Dataset) -> None:
@@ -90,6 +95,9 @@ class ContrastBlocks(Blocks):
         if counts.ndim == 1:
             counts = np.broadcast_to(counts[:, None], sums.shape[:2])
         self.filled = (counts > 0).T
+        # Of a selection of classes, the others' samples are gone, and with them the negatives.
+        everything = (contrasts["n_positive"] + contrasts["n_negative"]).values
+        self.whole = bool(np.allclose(counts.sum(), everything))
         self._shape = sums.shape[2:]
         # A class's blocks side by side: (n_labels, n_blocks, n_features).
         self._sums = np.moveaxis(sums.reshape(*sums.shape[:2], -1), 0, 1).astype(np.float64)
@@ -108,9 +116,11 @@ class ContrastBlocks(Blocks):
 
 
 def bootstrap_weights(
-    filled: NDArray[np.bool_], n: int, rng: np.random.Generator
+    filled: NDArray[np.bool_], n: int, rng: np.random.Generator, *, least: int = 1
 ) -> NDArray[np.float64]:
     """Draw how often each filled block is taken, (n, n_groups, n_blocks); each group by itself.
+
+    A group with fewer filled blocks than ``least`` stays as it is.
 
     Examples
     --------
@@ -120,6 +130,8 @@ def bootstrap_weights(
     """
     shares = filled / filled.sum(axis=1, keepdims=True)
     draws = rng.multinomial(filled.sum(axis=1), shares, size=(n, len(filled)))
+    few = filled.sum(axis=1) < least
+    draws[:, few] = filled[few]
     return draws.astype(np.float64)
 
 
@@ -127,6 +139,8 @@ def half_weights(
     filled: NDArray[np.bool_], n: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Split the filled blocks of each group into two random halves, n times.
+
+    A group of one block goes into both.
 
     Examples
     --------
@@ -138,4 +152,7 @@ def half_weights(
     keys[:, ~filled] = 2  # behind all others
     place = keys.argsort(axis=-1).argsort(axis=-1)
     first = filled & (place < filled.sum(axis=1)[:, None] // 2)
-    return first.astype(np.float64), (filled & ~first).astype(np.float64)
+    second = filled & ~first
+    single = filled.sum(axis=1) == 1
+    first[:, single] = filled[single]
+    return first.astype(np.float64), second.astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
+from pncviz.exceptions import PatternWarning
 from pncviz.inference.surrogates import phase_null
 from pncviz.metrics import similarity_matrix
 
@@ -40,7 +42,10 @@ def draw_p_values(observed: NDArray[Any], draws: NDArray[Any]) -> NDArray[np.flo
     >>> draw_p_values(np.array([0.9, 0.2]), np.array([[0.1, 0.1], [0.3, 0.3], [0.5, 0.5]]))
     array([0.25, 0.75])
     """
-    reached = np.count_nonzero(draws >= observed, axis=0)
+    # Draws may come from sums in another precision; ties must be found all the same.
+    with np.errstate(invalid="ignore"):
+        least = np.where(np.isfinite(observed), observed - 1e-6 * (1 + np.abs(observed)), observed)
+    reached = np.count_nonzero(draws >= least, axis=0)
     return np.asarray((reached + 1) / (len(draws) + 1), dtype=np.float64)
 
 
@@ -120,7 +125,9 @@ def null_similarity(
     images = drawn["pattern" if of_patterns else "contrast"]
     draws = images.transpose("draw", "label", ...).values
     fixed = b if of_patterns else a
-    columns = [
-        similarity_matrix(draws[:, i], fixed[i][None], metric)[:, 0] for i in range(len(labels))
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PatternWarning)  # constant images were told of before
+        columns = [
+            similarity_matrix(draws[:, i], fixed[i][None], metric)[:, 0] for i in range(len(labels))
+        ]
     return np.stack(columns, axis=1)

@@ -37,7 +37,13 @@ def split_half_reliability(
     -------
     ndarray of shape (n_labels,)
         Spearman-Brown's 2r / (1 + r) of the mean r over random halves; NaN without at least two
-        blocks and for other metrics; 0 where halves are not alike at all (r ≤ 0).
+        blocks, for a selection of the classes and for other metrics; 0 where halves are not alike
+        at all (r ≤ 0).
+
+    Raises
+    ------
+    ParameterError
+        There is a leading dimension.
 
     References
     ----------
@@ -53,7 +59,7 @@ def split_half_reliability(
     """
     unknown = np.full(dataset.sizes["label"], np.nan)
     blocks = blocks_of(dataset)
-    if blocks is None or blocks.smallest < 2 or metric not in CORRELATIONS:
+    if blocks is None or not (blocks.counts >= 2).any() or metric not in CORRELATIONS:
         return unknown
     halves = half_weights(blocks.filled, N_SPLITS, np.random.default_rng(random_state))
     r = np.zeros(dataset.sizes["label"])
@@ -63,7 +69,8 @@ def split_half_reliability(
             r += every_pair(one, other, metric).sum(axis=0)
     r /= N_SPLITS
     r = np.maximum(r, 0)
-    return 2 * r / (1 + r)
+    # A class of one block is in both halves: nothing is known of it.
+    return np.where(blocks.counts >= 2, 2 * r / (1 + r), unknown)
 
 
 def noise_ceiling(

@@ -28,15 +28,29 @@ __all__ = ["blocks_of", "centred_interval", "every_pair", "mean_interval", "resa
 STEP = 0.25
 #: Blocks that an interval needs; with fewer it covers too little (measured: 80 % of 95 at three).
 LEAST_BLOCKS = 5
+#: Values below which their mean's interval is Student's.
+FEW_VALUES = 8
 
 
 def blocks_of(dataset: xr.Dataset) -> Blocks | None:
-    """Give the blocks of patterns or contrasts, None if there are none."""
+    """Give the blocks of patterns or contrasts, None if there are none, or not of all classes.
+
+    Raises
+    ------
+    ParameterError
+        There is a leading dimension.
+    """
+    images = dataset["pattern" if dataset.attrs["kind"] == "patterns" else "contrast"]
+    if images.dims[0] != "label":
+        raise ParameterError(
+            f"Blocks are put together for one case; select one of `{images.dims[0]}` first."
+        )
     kind = PatternBlocks if dataset.attrs["kind"] == "patterns" else ContrastBlocks
     name = "pattern_block" if kind is PatternBlocks else "contrast_block_sum"
     if name not in dataset or "n_block" not in dataset:
         return None
-    return kind(dataset)
+    blocks = kind(dataset)
+    return blocks if not isinstance(blocks, ContrastBlocks) or blocks.whole else None
 
 
 def resampled_similarity(
@@ -67,9 +81,9 @@ def resampled_similarity(
     Returns
     -------
     draws : ndarray of shape (n_metrics, n_resamples, n_labels)
-        NaN unless examples or samples have at least five blocks.
+        NaN unless examples or samples have at least five blocks, and for classes with fewer.
     n_blocks : int
-        Of whichever has fewer.
+        Of whichever has fewest; 0 if there are no draws.
     over : str
         "examples, rows", "examples", "rows" or "none".
 
@@ -78,13 +92,18 @@ def resampled_similarity(
     efron1982jackknife, chapter 6.
     """
     sources = {"examples": blocks_of(patterns), "rows": blocks_of(contrasts)}
-    found = {name: b for name, b in sources.items() if b is not None and b.smallest >= LEAST_BLOCKS}
+    found = {
+        name: blocks
+        for name, blocks in sources.items()
+        if blocks is not None and (blocks.counts >= LEAST_BLOCKS).any()
+    }
     own = _places(patterns, contrasts)
     draws = np.full((len(metrics), n_resamples, len(own)), np.nan)
     if not found:
         return draws, 0, "none"
     weights = {
-        name: (1 - STEP) * blocks.filled + STEP * bootstrap_weights(blocks.filled, n_resamples, rng)
+        name: (1 - STEP) * blocks.filled
+        + STEP * bootstrap_weights(blocks.filled, n_resamples, rng, least=LEAST_BLOCKS)
         for name, blocks in found.items()
     }
     # Both kinds of images go along in steps of equal length: the smaller of the two.
@@ -100,7 +119,15 @@ def resampled_similarity(
                 b = next(found["rows"].images(weights["rows"][here]))[:, own]
             for i, metric in enumerate(metrics):
                 draws[i, here] = every_pair(a, b, metric)
-    return draws, min(blocks.smallest for blocks in found.values()), ", ".join(found)
+    counts = np.full(len(own), np.iinfo(np.int64).max)
+    for name, blocks in found.items():
+        mine = blocks.counts[own] if name == "rows" else blocks.counts
+        counts = np.minimum(counts, mine)
+    enough = counts >= LEAST_BLOCKS
+    if not enough.any():
+        return np.full_like(draws, np.nan), 0, "none"
+    draws[..., ~enough] = np.nan  # a class of few samples shows no spread
+    return draws, int(counts[enough].min()), ", ".join(found)
 
 
 def centred_interval(
@@ -130,6 +157,7 @@ def centred_interval(
     Returns
     -------
     lower, upper : ndarrays of shape (n_labels,)
+        NaN where the observation or a draw is not finite, and for metrics that go in steps.
 
     References
     ----------
@@ -142,13 +170,19 @@ def centred_interval(
     >>> 0.37 < lower.item() < 0.40 < 0.58 < upper.item() < 0.62
     True
     """
-    fisher = find_metric(metric).range == (-1.0, 1.0)
+    spec = find_metric(metric)
+    if not spec.smooth:
+        return np.full_like(observed, np.nan), np.full_like(observed, np.nan)
+    known = np.isfinite(observed) & np.isfinite(draws).all(axis=0)
+    observed, draws = np.where(known, observed, 0), np.where(known, draws, 0)
+    fisher = spec.range == (-1.0, 1.0)
     if fisher:
         observed, draws = (np.arctanh(np.clip(x, -1 + 1e-12, 1 - 1e-12)) for x in (observed, draws))
     wider = expanded_tail(n_blocks, confidence_level)
     deviation = np.quantile((draws - draws.mean(axis=0)) / STEP, [wider, 1 - wider], axis=0)
-    lower, upper = observed + deviation
-    return (np.tanh(lower), np.tanh(upper)) if fisher else (lower, upper)
+    ends = observed + deviation
+    lower, upper = np.where(known, np.clip(np.tanh(ends) if fisher else ends, *spec.range), np.nan)
+    return lower, upper
 
 
 def mean_interval(
@@ -175,7 +209,9 @@ def mean_interval(
     Returns
     -------
     xarray.Dataset
-        ``mean``, ``lower``, ``upper`` on the other dimensions; percentiles widened for few values.
+        ``mean``, ``lower``, ``upper`` on the other dimensions. From eight values on, widened
+        percentiles of a bootstrap; below, where that covers too little (measured: 51 % of 95 at
+        two, 75 % at three), Student's t.
 
     Raises
     ------
@@ -195,12 +231,19 @@ def mean_interval(
     n = values.sizes.get(dim, 0)
     if n < 2:
         raise ParameterError(f"`values` must have two or more along `{dim}`, got {n}.")
-    rng = np.random.default_rng(random_state)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
-    means = np.tensordot(weights, values.transpose(dim, ...).values, axes=1)
-    tail = expanded_tail(n, confidence_level)
-    lower, upper = np.quantile(means, [tail, 1 - tail], axis=0)
-    mean = values.mean(dim, keep_attrs=True)
+    if n_resamples < 1:
+        raise ParameterError(f"`n_resamples` must be a positive integer, got {n_resamples}.")
+    mean = values.mean(dim, keep_attrs=True, skipna=False)
+    if n < FEW_VALUES:
+        error = values.std(dim, ddof=1, skipna=False).values / math.sqrt(n)
+        reach = t.ppf((1 + confidence_level) / 2, n - 1) * error
+        lower, upper = mean.values - reach, mean.values + reach
+    else:
+        rng = np.random.default_rng(random_state)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples) / n
+        means = np.tensordot(weights, values.transpose(dim, ...).values, axes=1)
+        tail = expanded_tail(n, confidence_level)
+        lower, upper = np.quantile(means, [tail, 1 - tail], axis=0)
     return xr.Dataset(
         {"mean": mean, "lower": mean.copy(data=lower), "upper": mean.copy(data=upper)}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -112,8 +113,10 @@ def calibrate_null(
     for name, value in (("n", n), ("n_draws", n_draws)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ParameterError(f"`{name}` must be a positive integer, got {value!r}.")
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, Real) or not 0 < alpha < 1:
         raise ParameterError(f"`alpha` must be between 0 and 1, got {alpha!r}.")
+    if not isinstance(sigma, Real) or not sigma > 0:
+        raise ParameterError(f"`sigma` must be a positive number, got {sigma!r}.")
     seed = resolve_seed(random_state)
     rng = np.random.default_rng(seed)
     cases, draws, shape = make_experiment(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from sklearn.base import clone
 
 from pncviz.contrast import positive_negative_contrast
 from pncviz.data import as_float32, check_samples
@@ -50,7 +51,8 @@ def make_experiment(
     params = dict(params)
     verbose = params.pop("verbose")
     seeds = rng.integers(2**31, size=4).tolist()
-    contrasts = positive_negative_contrast(X, y, image_shape=params.get("image_shape"))
+    image_shape = params.get("image_shape", getattr(estimator, "image_shape", None))
+    contrasts = positive_negative_contrast(X, y, image_shape=image_shape)
     shape = contrasts["contrast"].shape[1:]
     if len(shape) != 3:
         raise ParameterError("calibrate_null needs images; give `image_shape` for flat samples.")
@@ -62,7 +64,7 @@ def make_experiment(
             null = model_null(estimator, X, y, **options, **params)
         nets.append(_units(null["pattern"].values, 2))
     shuffled = label_shuffled_contrasts(
-        X, y, n + n_draws, image_shape=params.get("image_shape"), random_state=seeds[2]
+        X, y, n + n_draws, image_shape=image_shape, random_state=seeds[2]
     )
     shuffles = _units(shuffled["contrast"].values, 2)
     true = _true_patterns(estimator, X, y, seeds[3], params)
@@ -83,11 +85,11 @@ def make_experiment(
 
 def _true_patterns(estimator: Any, X: Any, y: Any, seed: int, params: dict[str, Any]) -> Images:
     """Patterns of the model as it is meant to be, (1, n_classes, n_features)."""
-    extractor = estimator
-    if not isinstance(estimator, AdversarialPatternExtractor):
+    if isinstance(estimator, AdversarialPatternExtractor):
+        extractor = clone(estimator).set_params(**params)
+    else:
         extractor = AdversarialPatternExtractor(estimator, **params)
-    if not hasattr(extractor, "patterns_"):
-        extractor.set_params(random_state=seed).fit(X, y)
+    extractor.set_params(random_state=seed).fit(X, y)
     return _units(extractor.patterns_["pattern"].values, 1)[None]
 
 

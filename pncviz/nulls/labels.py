@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from pncviz.contrast.accumulator import MAX_BYTES
 from pncviz.contrast.arithmetic import check_normalize
 from pncviz.data import (
-    as_float32,
     check_labels,
     check_samples,
     encode_labels,
+    refuse_overflow,
     resolve_image_shape,
     resolve_seed,
 )
@@ -88,27 +89,20 @@ def label_shuffled_contrasts(
     check_normalize(normalize)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ParameterError(f"`n` must be a positive integer, got {n!r}.")
-    samples = as_float32(check_samples(X))
+    samples = check_samples(X)
+    if samples.dtype.kind == "f":
+        refuse_overflow(samples)
     labels = check_labels(y, len(samples), X=X)
     classes, codes = encode_labels(labels)
     if len(classes) < 2:
         raise LabelError(f"y has only one class, {classes.tolist()}; a contrast needs two.")
     image_shape = resolve_image_shape(samples.shape[1:], image_shape)
-    # Sums, contrasts, both means, and what comes up on the way.
-    estimate = int(n) * len(classes) * samples[0].size * 4 * 6
-    if estimate > max_bytes:
-        raise ParameterError(
-            f"{n} draws of {len(classes)} contrasts of shape {samples.shape[1:]} need about "
-            f"{estimate:,} bytes, more than `max_bytes` ({max_bytes:,}). Draw fewer, or raise it."
-        )
+    _check_size(int(n), len(classes), samples.shape[1:], max_bytes)
     seed = resolve_seed(random_state)
-    sums = _shuffled_sums(samples.reshape(len(samples), -1), codes, int(n), seed)
+    drawn = _draws(samples.reshape(len(samples), -1), codes, int(n), seed, normalize)
     counts = np.bincount(codes)
-    contrast, positive, negative = contrast_from_sums(sums, counts, normalize)
     one = build_contrasts(
-        contrast=contrast[0],
-        positive_mean=positive[0],
-        negative_mean=negative[0],
+        **{name: images[0] for name, images in drawn.items()},
         n_positive=counts,
         n_negative=counts.sum() - counts,
         labels=classes,
@@ -121,7 +115,6 @@ def label_shuffled_contrasts(
             null="contrasts of shuffled labels",
         ),
     )
-    drawn = {"contrast": contrast, "positive_mean": positive, "negative_mean": negative}
     shape = (int(n), len(classes), *image_shape)
     return one.assign(
         {
@@ -131,30 +124,57 @@ def label_shuffled_contrasts(
     )
 
 
-def _shuffled_sums(
-    flat: NDArray[np.float32], codes: NDArray[np.int64], n: int, seed: int
-) -> NDArray[np.float32]:
-    """Add up each class's samples for n shuffles of the labels, (n, n_classes, n_features).
+def _check_size(n: int, n_classes: int, shape: tuple[int, ...], max_bytes: int) -> None:
+    # Sums, contrasts and both means.
+    estimate = n * n_classes * math.prod(shape) * 4 * 4
+    if estimate > max_bytes:
+        raise ParameterError(
+            f"{n} draws of {n_classes} contrasts of shape {shape} need about {estimate:,} bytes, "
+            f"more than `max_bytes` ({max_bytes:,}). Draw fewer, or raise it."
+        )
 
-    The last class is what the others leave of the total, so its products are saved.
+
+def _draws(
+    flat: NDArray[Any], codes: NDArray[np.int64], n: int, seed: int, normalize: str | None
+) -> dict[str, NDArray[np.float32]]:
+    """Give contrasts and means of every draw, put together in float64 a few draws at a time."""
+    # Sums are of deviations from the mean, so float32 serves also for years or incomes.
+    mean = flat.mean(axis=0, dtype=np.float64)
+    sums, counts = _shuffled_sums(flat, mean, codes, n, seed), np.bincount(codes)
+    names = ("contrast", "positive_mean", "negative_mean")
+    drawn = {name: np.empty_like(sums) for name in names}
+    step = max(1, _HELD // sums[0].size)
+    for first in range(0, n, step):
+        here = slice(first, first + step)
+        whole = sums[here].astype(np.float64) + counts[:, None] * mean
+        for name, images in zip(names, contrast_from_sums(whole, counts, normalize), strict=True):
+            drawn[name][here] = images
+    return drawn
+
+
+def _shuffled_sums(
+    flat: NDArray[Any], mean: NDArray[np.float64], codes: NDArray[np.int64], n: int, seed: int
+) -> NDArray[np.float32]:
+    """Add up each class's deviations for n shuffles of the labels, (n, n_classes, n_features).
+
+    The last class is what the others leave of zero, so its products are saved.
     """
     k = int(codes.max()) + 1
     # Shuffled labels of all draws, a draw per row; small numbers keep them small.
     rng = np.random.default_rng(seed)
     small = codes.astype(np.min_scalar_type(k))
     shuffled = np.stack([rng.permutation(small) for _ in range(n)])
-    total = flat.sum(axis=0, dtype=np.float64)
     sums = np.zeros((n, k, flat.shape[1]), dtype=np.float32)
     part = sums[:, :-1].reshape(n * (k - 1), -1)
     step = max(1, min(_ROWS, _HELD // (n * (k - 1))))
     indicator = np.empty((n, k - 1, step), dtype=np.float32)
     wanted = np.arange(k - 1, dtype=small.dtype)[:, None]
     for first in range(0, len(flat), step):
-        rows = flat[first : first + step]
+        rows = (flat[first : first + step] - mean).astype(np.float32)
         here = shuffled[:, None, first : first + step]
         mask = indicator[:, :, : len(rows)]
         np.equal(here, wanted, out=mask, casting="unsafe")
         part += mask.reshape(n * (k - 1), -1) @ rows
     sums[:, :-1] = part.reshape(n, k - 1, -1)
-    sums[:, -1] = total - sums[:, :-1].sum(axis=1, dtype=np.float64)
+    sums[:, -1] = -sums[:, :-1].sum(axis=1, dtype=np.float64)
     return sums

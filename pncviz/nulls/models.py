@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from pncviz.data import check_labels, check_samples, resolve_seed
 from pncviz.dataset import validate
-from pncviz.exceptions import ParameterError, PatternWarning, PncvizWarning
+from pncviz.exceptions import LabelError, ParameterError, PatternWarning, PncvizWarning
 from pncviz.nulls.randomized import Randomized, can_start_anew, thawed, trained_estimator
 from pncviz.patterns import AdversarialPatternExtractor
 
@@ -137,6 +137,7 @@ def _course(
     """Give what makes one draw from its seed."""
     if kind == "shuffled_labels" or (kind == "untrained" and can_start_anew(extractor.estimator)):
         plain = clone(extractor).set_params(estimator=_trainable(extractor.estimator))
+        _check_classes(extractor.estimator if fitted is None else fitted, labels)
         if kind == "untrained":
             plain.set_params(estimator__max_epochs=0)
 
@@ -172,6 +173,17 @@ def _trainable(estimator: Any) -> Any:
             "or a scikit-learn classifier."
         )
     return estimator
+
+
+def _check_classes(estimator: Any, labels: NDArray[Any]) -> None:
+    """Raise LabelError if y lacks classes of a fitted net: one made for y would be another."""
+    classes = getattr(thawed(estimator), "classes_", ())
+    found = np.unique(labels)
+    if len(classes) > len(found):
+        raise LabelError(
+            f"The model knows {len(classes)} classes, y has {len(found)} ({found[:10].tolist()}): "
+            "a model made for y would have another architecture. Give samples of every class."
+        )
 
 
 def _check_size(first: xr.Dataset, n: int, max_bytes: int) -> None:

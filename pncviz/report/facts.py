@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -85,6 +86,14 @@ def _about_inference(content: Mapping[str, Any], found: Mapping[str, xr.Dataset]
                 f"{', '.join(sources)}: no interval for {', '.join(metrics)}, because neither "
                 "examples nor data rows could be resampled; make patterns or contrasts with "
                 "n_blocks."
+            )
+    if content["metrics"]:
+        sizes = sorted((len(content["rows"]), len(content["columns"])))
+        least = 1 / math.perm(sizes[1], sizes[0])
+        if least > 0.05:
+            told.append(
+                f"With so few classes the identification p is at least {number(least, 2)}, however "
+                "alike patterns and contrasts are."
             )
     if null_told(found).startswith("phase"):
         told.append("p and q are under the phase null, which holds for stationary patterns only.")

@@ -108,6 +108,9 @@ class MetricSpec(Spec):
     higher_is_better : bool
     constant : float
         What is given where an image is constant.
+    smooth : bool
+        Whether a small change of an image makes a small change of the number; if not, as with
+        counts in bins, no interval is given.
     pairwise : callable, optional
         ``pairwise(A, B) -> ndarray of shape (n, m)`` for flattened images (n, d) and (m, d): the
         same numbers, faster.
@@ -121,6 +124,7 @@ class MetricSpec(Spec):
     range: tuple[float, float] = (-1.0, 1.0)
     higher_is_better: bool = True
     constant: float = 0.0
+    smooth: bool = True
     pairwise: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = (
         field(default=None)
     )
