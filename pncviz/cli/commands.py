@@ -41,6 +41,8 @@ def demo(
                 "class's contrast."
             )
     typer.echo(f"Pictures and files: {summary}")
+    for outcome in outcomes:
+        typer.echo(f"Page: {outcome.folder / 'report.html'}")
 
 
 def train(
