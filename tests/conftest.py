@@ -8,6 +8,9 @@ import torch
 
 ROOT = Path(__file__).parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # threads of two workers would spin against each other
+
 
 @pytest.fixture(scope="session")
 def mnist_folder():
