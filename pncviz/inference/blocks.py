@@ -9,9 +9,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from pncviz.exceptions import ParameterError
 from pncviz.means import contrast_from_sums
 
-__all__ = ["Blocks", "ContrastBlocks", "PatternBlocks", "bootstrap_weights", "half_weights"]
+__all__ = [
+    "Blocks",
+    "ContrastBlocks",
+    "PatternBlocks",
+    "blocks_of",
+    "bootstrap_weights",
+    "half_weights",
+]
 
 #: Bytes of images held at once.
 _HELD = 2**26
@@ -113,6 +121,27 @@ class ContrastBlocks(Blocks):
         counts = np.einsum("rkb,kb->rk", weights, self._counts)
         contrast = contrast_from_sums(sums, counts, self._normalize)[0]
         return contrast.reshape(*contrast.shape[:2], *self._shape)
+
+
+def blocks_of(dataset: xr.Dataset) -> Blocks | None:
+    """Give the blocks of patterns or contrasts, None if there are none, or not of all classes.
+
+    Raises
+    ------
+    ParameterError
+        There is a leading dimension.
+    """
+    images = dataset["pattern" if dataset.attrs["kind"] == "patterns" else "contrast"]
+    if images.dims[0] != "label":
+        raise ParameterError(
+            f"Blocks are put together for one case; select one of `{images.dims[0]}` first."
+        )
+    kind = PatternBlocks if dataset.attrs["kind"] == "patterns" else ContrastBlocks
+    name = "pattern_block" if kind is PatternBlocks else "contrast_block_sum"
+    if name not in dataset or "n_block" not in dataset:
+        return None
+    blocks = kind(dataset)
+    return blocks if not isinstance(blocks, ContrastBlocks) or blocks.whole else None
 
 
 def bootstrap_weights(

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pncviz.exceptions import PatternWarning
-from pncviz.inference.blocks import half_weights
-from pncviz.inference.resampling import blocks_of, every_pair
+from pncviz.inference.blocks import blocks_of, half_weights
+from pncviz.inference.resampling import every_pair
 
 __all__ = ["noise_ceiling", "split_half_reliability"]
 

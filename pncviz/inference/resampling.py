@@ -12,15 +12,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from pncviz.exceptions import ParameterError, PatternWarning
-from pncviz.inference.blocks import (
-    Blocks,
-    ContrastBlocks,
-    PatternBlocks,
-    bootstrap_weights,
-)
+from pncviz.inference.blocks import blocks_of, bootstrap_weights
 from pncviz.metrics import find_metric, paired_similarity
 
-__all__ = ["blocks_of", "centred_interval", "every_pair", "mean_interval", "resampled_similarity"]
+__all__ = ["centred_interval", "every_pair", "mean_interval", "resampled_similarity"]
 
 #: How far a resample goes from the observed weights (0) to bootstrap weights (1). A whole step
 #: would double the noise of an image and so shrink every similarity and its spread; a short one
@@ -30,27 +25,6 @@ STEP = 0.25
 LEAST_BLOCKS = 5
 #: Values below which their mean's interval is Student's.
 FEW_VALUES = 8
-
-
-def blocks_of(dataset: xr.Dataset) -> Blocks | None:
-    """Give the blocks of patterns or contrasts, None if there are none, or not of all classes.
-
-    Raises
-    ------
-    ParameterError
-        There is a leading dimension.
-    """
-    images = dataset["pattern" if dataset.attrs["kind"] == "patterns" else "contrast"]
-    if images.dims[0] != "label":
-        raise ParameterError(
-            f"Blocks are put together for one case; select one of `{images.dims[0]}` first."
-        )
-    kind = PatternBlocks if dataset.attrs["kind"] == "patterns" else ContrastBlocks
-    name = "pattern_block" if kind is PatternBlocks else "contrast_block_sum"
-    if name not in dataset or "n_block" not in dataset:
-        return None
-    blocks = kind(dataset)
-    return blocks if not isinstance(blocks, ContrastBlocks) or blocks.whole else None
 
 
 def resampled_similarity(
