@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from pncviz.comparison import compare, own_class
 from pncviz.contrast import positive_negative_contrast
@@ -120,6 +121,28 @@ def _one(
     with torch.random.fork_rng(), interrupts_noticed():
         torch.manual_seed(seed)
         net = make_classifier("fc", **params).fit(data.X, codes)
+    patterns = _patterns(name, net, data, classes, seed, step)
+    step(f"{name}: contrasts")
+    contrasts = positive_negative_contrast(data.X, data.y)
+    step(f"{name}: comparison")
+    null = None
+    if len(data.X) > len(classes):  # with one sample a class, shuffling gives the classes again
+        null = label_shuffled_contrasts(data.X, data.y, random_state=seed)
+    similarities = compare(patterns, contrasts, metrics=list(metrics), null=null, random_state=seed)
+    step(f"{name}: files, pictures and report")
+    _write(name, folder, patterns, contrasts, similarities)
+    accuracy = float(net.score(data.X_test, encode_labels(data.y_test, classes)[1]))
+    return Outcome(name, folder, accuracy, patterns, similarities)
+
+
+def _patterns(
+    name: str,
+    net: Any,
+    data: Dataset,
+    classes: NDArray[Any],
+    seed: int,
+    step: Callable[[str], object],
+) -> xr.Dataset:
     found = {}
     for strategy in STRATEGIES:
         step(f"{name}: patterns from {strategy}")
@@ -134,15 +157,12 @@ def _one(
                 n_blocks=20 if strategy == "aai" else 0,
                 random_state=seed,
             )
-    patterns = concat_patterns(found)
-    step(f"{name}: contrasts")
-    contrasts = positive_negative_contrast(data.X, data.y)
-    step(f"{name}: comparison")
-    null = None
-    if len(data.X) > len(classes):  # with one sample a class, shuffling gives the classes again
-        null = label_shuffled_contrasts(data.X, data.y, random_state=seed)
-    similarities = compare(patterns, contrasts, metrics=list(metrics), null=null, random_state=seed)
-    step(f"{name}: files, pictures and report")
+    return concat_patterns(found)
+
+
+def _write(
+    name: str, folder: Path, patterns: xr.Dataset, contrasts: xr.Dataset, similarities: xr.Dataset
+) -> None:
     save(patterns, folder / "patterns.nc")
     save(contrasts, folder / "contrasts.nc")
     save(similarities, folder / "similarities.nc")
@@ -155,8 +175,6 @@ def _one(
     title = f"What a net learnt of {name}"
     report = generate_report(patterns, contrasts, similarities, title=title)
     report.save(folder / "report.html")
-    accuracy = float(net.score(data.X_test, encode_labels(data.y_test, classes)[1]))
-    return Outcome(name, folder, accuracy, patterns, similarities)
 
 
 HEAD = (

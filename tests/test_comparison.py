@@ -313,11 +313,12 @@ def test_labels_of_another_kind_are_refused_in_a_subset_too(compared):
         compare(some, contrasts)
 
 
-def test_constant_images_are_told_once(compared):
+@pytest.mark.parametrize("metric", ["pearson", "ssim"])
+def test_constant_images_are_told_once(compared, metric):
     """However many draws, a constant pattern is told of once."""
     found, contrasts, _ = compared
     flat = found["zero"].copy(deep=True)
     flat["pattern"][0] = 0
     with pytest.warns(PatternWarning, match="constant") as told:
-        compare(flat, contrasts, null="phase", n_permutations=20, n_resamples=20)
+        compare(flat, contrasts, metrics=metric, null="phase", n_permutations=20, n_resamples=20)
     assert len(told) == 1

@@ -393,3 +393,22 @@ def test_intervals_stay_in_range_and_are_not_invented():
     assert np.isnan(centred_interval(np.array([1.2]), draws, "nmi", n_blocks=20)).all()
     low, high = centred_interval(np.array([np.inf]), draws, "psnr", n_blocks=20)
     assert np.isnan([low[0], high[0]]).all()
+
+
+def test_a_tie_is_no_hit_in_the_test_of_hits():
+    """One hit, one tie, one miss: three of six assignments have a hit at least."""
+    scores = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    _, hits_p = identification_test(scores, np.arange(3))
+    assert float(hits_p) == pytest.approx(1 / 2)
+
+
+def test_too_few_samples_are_held_fixed(unequal):
+    """A class of three wild samples is not resampled, so the others do not shake with it."""
+    X, y = unequal
+    rng = np.random.default_rng(2)
+    X, y = np.concatenate([X[1:], 1e4 * rng.normal(size=(3, 30))]), np.append(y[1:], [0, 0, 0])
+    draws, _, _ = resampled_similarity(
+        zero_patterns(3), positive_negative_contrast(X, y), ["pearson"], n_resamples=100, rng=rng
+    )
+    assert np.isnan(draws[0, :, 0]).all()
+    assert draws[0, :, 2].std() < 0.005

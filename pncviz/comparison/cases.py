@@ -111,16 +111,7 @@ def compare(
         seed=resolve_seed(random_state),
     )
     leading = {dim: patterns[dim].values for dim in leading_dims(patterns)}
-    reliability = statistics.reliability(contrasts)
-    cases = [
-        statistics.of(patterns.isel(at), contrasts, reliability, _null_of(null, patterns.isel(at)))
-        for at in _places(leading)
-    ]
-    shape = tuple(len(values) for values in leading.values())
-    arrays = {
-        name: np.stack([case[name] for case in cases]).reshape(*shape, *first.shape)
-        for name, first in cases[0].items()
-    }
+    arrays = _every_case(statistics, patterns, contrasts, null, leading)
     parameters = {
         "metrics": names,
         "null": told,
@@ -145,6 +136,26 @@ def compare(
             null=told,
         ),
     )
+
+
+def _every_case(
+    statistics: Statistics,
+    patterns: xr.Dataset,
+    contrasts: xr.Dataset,
+    null: str | xr.Dataset | None,
+    leading: Mapping[str, NDArray[Any]],
+) -> dict[str, NDArray[Any]]:
+    """Compute case by case, and stack along the leading dimensions."""
+    reliability = statistics.reliability(contrasts)
+    cases = [
+        statistics.of(patterns.isel(at), contrasts, reliability, _null_of(null, patterns.isel(at)))
+        for at in _places(leading)
+    ]
+    shape = tuple(len(values) for values in leading.values())
+    return {
+        name: np.stack([case[name] for case in cases]).reshape(*shape, *first.shape)
+        for name, first in cases[0].items()
+    }
 
 
 def _places(leading: Mapping[str, NDArray[Any]]) -> list[dict[str, int]]:

@@ -117,16 +117,16 @@ def null_similarity(
     labels = patterns["label"].values
     a = patterns["pattern"].values
     b = contrasts["contrast"].sel(label=labels).values
-    if isinstance(null, str):
-        rng = np.random.default_rng() if rng is None else rng
-        return phase_null(a, b, metric, n_draws=n_draws, rng=rng)
-    drawn = null.sel(label=labels)
-    of_patterns = null.attrs["kind"] == "patterns"
-    images = drawn["pattern" if of_patterns else "contrast"]
-    draws = images.transpose("draw", "label", ...).values
-    fixed = b if of_patterns else a
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PatternWarning)  # constant images were told of before
+        if isinstance(null, str):
+            rng = np.random.default_rng() if rng is None else rng
+            return phase_null(a, b, metric, n_draws=n_draws, rng=rng)
+        drawn = null.sel(label=labels)
+        of_patterns = null.attrs["kind"] == "patterns"
+        images = drawn["pattern" if of_patterns else "contrast"]
+        draws = images.transpose("draw", "label", ...).values
+        fixed = b if of_patterns else a
         columns = [
             similarity_matrix(draws[:, i], fixed[i][None], metric)[:, 0] for i in range(len(labels))
         ]
