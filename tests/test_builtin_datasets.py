@@ -379,7 +379,7 @@ def test_download_of_the_real_files(cache, monkeypatch):
 
 
 HTML = b"<!DOCTYPE html><html>Please log in</html>"
-WRONG = gzip.compress(idx_bytes(np.zeros((20, 28, 28))))
+WRONG = gzip.compress(idx_bytes(np.zeros((20, 28, 28))), mtime=0)
 
 
 @pytest.mark.parametrize(
