@@ -120,7 +120,10 @@ GOOD = idx_bytes(np.arange(12, dtype=np.uint8).reshape(3, 2, 2))
         (gzip.compress(GOOD, mtime=0) + b"junk", r"corrupt gzip"),
         (gzip.compress(GOOD, mtime=0)[:-8] + b"\0" * 8, r"corrupt gzip.*CRC"),
         (gzip.compress(GOOD, mtime=0)[:10] + b"\xff" * 40, r"corrupt gzip"),
-        (gzip.compress(gzip.compress(GOOD, mtime=0), mtime=0), r"double gzip.*got gzip within gzip"),
+        (
+            gzip.compress(gzip.compress(GOOD, mtime=0), mtime=0),
+            r"double gzip.*got gzip within gzip",
+        ),
         (b"<!DOCTYPE html><html>404</html>", r"wrong magic number.*got 0x3c21444f"),
         (idx_bytes(np.array([[[np.nan]]], np.float32)), r"float32 cannot.*nan .float32. at \(0"),
         (idx_bytes(np.array([[[1e300]]])), r"float32 cannot.*Expected finite, got 1e\+300"),
