@@ -374,3 +374,108 @@ def test_too_large_contrasts_are_refused_before_they_are_made():
         PNCTransformer().partial_fit(X, np.arange(1000))
     with pytest.raises(ParameterError, match=r"\. Raise it"):
         positive_negative_contrast(X, np.arange(1000), n_blocks=0, max_bytes=10**9)
+
+
+def plain_sums(X, codes, n_classes):
+    """Add sample after sample to its class, in float64."""
+    sums = np.zeros((n_classes, int(np.prod(X.shape[1:]))))
+    for x, code in zip(X, codes.tolist(), strict=True):
+        sums[code] += x.astype(np.float64).ravel()
+    return sums
+
+
+LAYOUTS = {
+    "rows": lambda X: X,
+    "columns": np.asfortranarray,
+    "every other": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "channels moved": lambda X: np.moveaxis(X.reshape(len(X), 2, 3, 2), 3, 1),
+    "bytes swapped": lambda X: X.astype(X.dtype.newbyteorder()),
+}
+
+
+@pytest.mark.parametrize("pieces", ["whole", "small"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i2", "u2", "i4", "i8", "f2", "f4", "f8"])
+def test_many_samples_in_any_layout(dtype, layout, pieces, monkeypatch):
+    """Sums are the plain loop's in any dtype, layout and piece; those of integers to the bit."""
+    if pieces == "small":
+        for name, size in {"_CAST": 5000, "_DIRECT": 9000, "_CACHED": 700}.items():
+            monkeypatch.setattr(f"pncviz.contrast.sums.{name}", size)
+    rng = np.random.default_rng(1)
+    codes = np.where(np.arange(1500) < 700, 5, rng.choice([0, 1, 6, 7], size=1500))
+    floats = np.dtype(dtype).kind == "f"
+    X = LAYOUTS[layout](
+        (rng.random((1500, 12)) if floats else rng.integers(0, 127, (1500, 12))).astype(dtype)
+    )
+    found, expected = class_sums(X, codes, 9), plain_sums(X, codes, 9)
+    np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype in ("f2", "f4") else 1e-13)
+    if not floats:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "dtype, n",
+    [("u1", 100_000), ("i1", 200_000), ("u2", 600), ("i2", 1100), ("u4", 600), ("i4", 600)],
+)
+def test_largest_integers_are_added_exactly(dtype, n):
+    """Not one unit is lost where float32 would run out of integers."""
+    X = np.full((n, 1), np.iinfo(dtype).max, dtype=dtype)
+    X[::3] //= 2
+    codes, sign = np.zeros(n, dtype=int), -1 if dtype[0] == "i" else 1
+    expected = sign * X.sum(axis=0, dtype=np.int64)
+    np.testing.assert_array_equal(class_sums(sign * X, codes, 1)[0], expected)
+
+
+def test_float32_sums_do_not_drift():
+    """A long class is added up in float64: a float32 sum of so many would be off by 2e-3."""
+    X = np.full((200_000, 1), 0.1, dtype=np.float32)
+    found = class_sums(X, np.zeros(len(X), dtype=int), 1)[0, 0]
+    np.testing.assert_allclose(found, len(X) * np.float64(np.float32(0.1)), rtol=1e-6)
+
+
+def test_a_class_without_samples_between_others():
+    """Parts of sums find their own class, also where one class has two and the next has none."""
+    codes = np.array([0] * 40 + [2])
+    np.testing.assert_array_equal(
+        class_sums(np.ones((41, 1), np.float32), codes, 4).T, [[40, 0, 1, 0]]
+    )
+
+
+def test_nan_shares_come_to_an_end():
+    """Shares that are NaN give NaN, not an endless search in X, whose values are good."""
+    assert np.isnan(class_sums(np.ones((3, 2), np.float32), np.full((3, 2), np.nan), 2)).all()
+
+
+@pytest.mark.parametrize("n_classes", [3, 400])
+@pytest.mark.parametrize("given", ["u1", "channels moved", "f4"])
+def test_no_whole_copy_is_made(given, n_classes):
+    """Samples that must be cast or moved are so a piece at a time."""
+    import tracemalloc
+
+    dtype = "f4" if given == "channels moved" else given
+    X = np.ones((60_000, 10, 10, 3), dtype=dtype)
+    X = X.transpose(0, 3, 1, 2) if given == "channels moved" else X
+    codes = np.arange(len(X)) % n_classes
+    tracemalloc.start()
+    try:
+        class_sums(X, codes, n_classes)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60_000 * 300 * 4 / 3
+
+
+def test_blocks_are_dealt_alike_whatever_came_before():
+    """Adding at once, or in parts of which the later ones bring classes in between, is the same."""
+    rng = np.random.default_rng(2)
+    y = np.sort(rng.choice(["a", "c", "m", "z"], size=3000))[rng.permutation(3000)]
+    X = rng.random((3000, 5)).astype(np.float32)
+    order = np.argsort(np.isin(y, ["c", "m"]), kind="stable")
+    whole = PNCTransformer(n_blocks=7).fit(X, y).contrasts_
+    parts = PNCTransformer(n_blocks=7)
+    for rows in np.array_split(order, 11):
+        parts.partial_fit(X[rows], y[rows])
+    np.testing.assert_array_equal(parts.contrasts_["n_block"], whole["n_block"])
+    np.testing.assert_allclose(
+        parts.contrasts_["contrast_block_sum"], whole["contrast_block_sum"], rtol=1e-6
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pncviz.contrast.sums import class_sums
+from pncviz.contrast.sums import class_sums, ranks
 from pncviz.data import encode_labels
 from pncviz.exceptions import LabelError, ParameterError
 
@@ -96,9 +96,10 @@ class Accumulator:
 
     def add(self, X: Any, labels: NDArray[Any]) -> None:
         """Add samples by their labels."""
-        classes = self._union(np.unique(labels))
+        found, codes = encode_labels(labels)
+        classes = self._union(found)
         self._check_size(classes)
-        _, codes = encode_labels(labels, classes)
+        codes = encode_labels(found, classes)[1][codes]
         blocks = self._blocks(classes, codes)
         k = len(classes)
         places = blocks * k + codes
@@ -120,10 +121,9 @@ class Accumulator:
 
     def _blocks(self, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Deal the samples of each class out in turn, whatever order they come in."""
-        order = np.argsort(codes, kind="stable")
-        sizes = np.bincount(codes, minlength=len(classes))
-        turn = np.empty(len(codes), dtype=np.int64)
-        turn[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        if self._n == 1:
+            return np.zeros_like(codes)
+        turn, _ = ranks(codes, len(classes))
         seen = np.zeros(len(classes), dtype=np.int64)
         seen[np.searchsorted(classes, self.classes)] = self._seen
         return (turn + seen[codes]) % self._n
