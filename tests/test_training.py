@@ -13,10 +13,19 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    SequentialSampler,
+    Subset,
+    WeightedRandomSampler,
+    default_collate,
+)
 
 from pncviz import (
     AdversarialPatternExtractor,
@@ -33,6 +42,7 @@ from pncviz.exceptions import (
     UnknownNameError,
 )
 from pncviz.training import StopAt, read_info
+from pncviz.training.batches import batch_loader
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +169,254 @@ def test_a_second_fit_starts_anew():
     net.fit(np.eye(4, dtype=np.float32), np.arange(4))
     net.fit(np.eye(6, dtype=np.float32), np.arange(6))
     assert net.module_(torch.zeros(1, 6)).shape == (1, 6)
+
+
+# -------------------------------------------------------------------------------- batches
+
+
+def torchs_own(net):
+    """Return the same net with torch's DataLoader, as it would be without ours."""
+    return clone(net).set_params(iterator_train=DataLoader, iterator_valid=DataLoader)
+
+
+def trained(net, X, y):
+    """Train from one seed; gives the net and where that leaves the random numbers."""
+    torch.manual_seed(7)
+    net.fit(X, y)
+    return net, torch.get_rng_state()
+
+
+@pytest.mark.parametrize("split", [None, ValidSplit(4), ValidSplit(0.2, random_state=0)])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("architecture, params", [("fc", {}), ("cnn", {"batch_norm": True})])
+@pytest.mark.parametrize("batch_size", [32, -1])
+def test_weights_are_those_of_torchs_dataloader(
+    split, optimizer, architecture, params, batch_size, digits
+):
+    """One seed gives the same weights, history and random state to the bit with either loader."""
+    params = params | (SMALL_CNN if architecture == "cnn" else {})
+    net = make_classifier(
+        architecture,
+        optimizer=optimizer,
+        max_epochs=2,
+        train_split=split,
+        batch_size=batch_size,
+        **params,
+    )
+    X, y = digits.X[:300], digits.y[:300]  # the last batch is a part of one
+    (ours, state), (theirs, their_state) = trained(net, X, y), trained(torchs_own(net), X, y)
+    weights = theirs.module_.state_dict()
+    assert all(
+        torch.equal(value, weights[name]) for name, value in ours.module_.state_dict().items()
+    )
+    assert torch.equal(state, their_state)
+    columns = {"train_loss", "train_acc"} if split is None else {"valid_loss", "valid_acc"}
+    assert columns <= ours.history[-1].keys() == theirs.history[-1].keys()
+    for mine, other in zip(ours.history, theirs.history, strict=True):
+        assert mine["batches"] == other["batches"]
+        assert all(mine[name] == other[name] for name in mine if name != "dur")
+    np.testing.assert_array_equal(
+        ours.predict_proba(digits.X_test), theirs.predict_proba(digits.X_test)
+    )
+
+
+def test_training_and_predicting_take_whole_batches(few, monkeypatch):
+    """No sample is fetched on its own, in training, validation and prediction."""
+    X, y = few
+
+    def singly(self, i):
+        raise AssertionError(f"sample {i} was fetched on its own")
+
+    net = make_classifier("fc", hidden=[8], max_epochs=1, train_split=ValidSplit(3))
+    monkeypatch.setattr(Dataset, "__getitem__", singly)
+    assert net.fit(X, y).predict(X).shape == (300,)
+    assert net.predict(torch.from_numpy(X)).shape == (300,)
+    with pytest.raises(AssertionError, match=r"sample \d+ was fetched on its own"):
+        torchs_own(net).fit(X, y)
+
+
+IMAGES = np.random.default_rng(0).random((11, 3, 4, 5)).astype(np.float32)
+ROWS = IMAGES.reshape(11, -1)
+UNITS = np.arange(11) % 4
+
+
+class Louder(Dataset):
+    """A user's dataset that changes each sample by itself."""
+
+    def transform(self, X, y):
+        return super().transform(X * 2 if np.ndim(X) == 1 else X * 0, y)
+
+
+class Masked(np.ndarray):
+    """An array with an idea of its own of what a sample is."""
+
+    def __getitem__(self, i):
+        return np.asarray(super().__getitem__(i)) + (i if isinstance(i, int) else 0)
+
+
+class Pairs(torch.utils.data.Dataset):
+    """A user's own dataset, that takes one number at a time."""
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, i):
+        return torch.full((2,), float(int(i))), int(i)
+
+
+WHOLE = {
+    "float32": Dataset(ROWS, UNITS),
+    "float64 images": Dataset(IMAGES.astype(np.float64), UNITS),
+    "uint8": Dataset((ROWS * 255).astype(np.uint8), UNITS),
+    "bool": Dataset(ROWS > 0.5, UNITS),
+    "float16": Dataset(ROWS.astype(np.float16), UNITS),
+    "no labels": Dataset(ROWS),
+    "fortran order": Dataset(np.asfortranarray(IMAGES), UNITS),
+    "channels moved": Dataset(np.moveaxis(np.ascontiguousarray(np.moveaxis(IMAGES, 1, 3)), 3, 1)),
+    "every second": Dataset(ROWS[::2, ::2], UNITS[::2]),
+    "tensor": Dataset(torch.from_numpy(IMAGES), UNITS),
+    "tensor, channels last": Dataset(
+        torch.from_numpy(IMAGES).to(memory_format=torch.channels_last), UNITS
+    ),
+    "tensor, transposed": Dataset(torch.from_numpy(ROWS.T.copy()).T, UNITS),
+    "tensor of numbers": Dataset(torch.from_numpy(ROWS[:, 0].copy()), UNITS),
+    "subset": Subset(Dataset(ROWS, UNITS), np.array([9, 3, 4, 0, 10])),
+    "subset by short integers": Subset(
+        Dataset(torch.from_numpy(ROWS), UNITS), np.array([9, 3, 4], dtype=np.int16)
+    ),
+    "subset of a subset": Subset(
+        Subset(Dataset(torch.from_numpy(ROWS), UNITS), [9, 3, 4, 0, 10]), range(1, 4)
+    ),
+}
+SINGLY = {
+    "dict": Dataset({"a": ROWS, "b": IMAGES}, UNITS),
+    "list": Dataset([ROWS, torch.from_numpy(IMAGES)], UNITS),
+    "sparse": Dataset(csr_matrix(ROWS > 0.5, dtype=np.float32), UNITS),
+    "numbers": Dataset(ROWS[:, 0], UNITS),
+    "float labels": Dataset(ROWS, UNITS / 2),
+    "int32 labels": Dataset(ROWS, UNITS.astype(np.int32)),
+    "tensor labels": Dataset(ROWS, torch.from_numpy(UNITS)),
+    "several labels": Dataset(ROWS, np.stack([UNITS, UNITS], axis=1)),
+    "another length": Dataset(ROWS, UNITS, length=5),
+    "counted from the end": Subset(Dataset(torch.from_numpy(ROWS), UNITS), [-1, 2, -3]),
+    "a subclass": Louder(ROWS, UNITS),
+    "a subclass's subset": Subset(Louder(ROWS, UNITS), [3, 1]),
+    "an array's subclass": Dataset(ROWS.view(Masked), UNITS),
+    "the user's": Pairs(),
+}
+
+
+def leaves(batch):
+    """Give the tensors of a batch with where they stand in it, and how they lie in memory."""
+    if isinstance(batch, torch.Tensor):
+        return [(batch.dtype, batch.shape, batch.stride(), batch.tolist())]
+    parts = batch.values() if isinstance(batch, dict) else batch
+    return [(type(batch), *(leaves(part) for part in parts))]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kind", [*WHOLE, *SINGLY])
+def test_batches_are_those_of_torchs_dataloader(kind, shuffle):
+    """Whatever skorch takes gives the same batches, the last one included, over two epochs."""
+    dataset = (WHOLE | SINGLY)[kind]
+    torch.manual_seed(0)
+    theirs = DataLoader(dataset, batch_size=2, shuffle=shuffle)
+    expected = [leaves(batch) for _ in range(2) for batch in theirs]
+    torch.manual_seed(0)
+    ours = batch_loader(dataset, batch_size=2, shuffle=shuffle)
+    assert [leaves(batch) for _ in range(2) for batch in ours] == expected
+    assert len(ours) == len(theirs)
+    assert (ours.dataset is dataset) == (kind in SINGLY)
+
+
+def test_arrays_that_torch_takes_not_or_with_a_warning(tmp_path):
+    """Files mapped into memory, read-only and backward arrays give batches of what they hold."""
+    np.save(tmp_path / "X.npy", ROWS)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    for X, y in ((mapped, UNITS), (np.asarray(mapped), UNITS), (ROWS[::-1, ::-1], UNITS[::-1])):
+        batches = list(batch_loader(Dataset(X, y), batch_size=3))
+        np.testing.assert_array_equal(torch.cat([samples for samples, _ in batches]), X)
+        np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]), y)
+
+
+def test_sparse_tensors_are_refused_as_torch_does():
+    """A sparse tensor, which no net here takes, gets torch's own advice."""
+    loader = batch_loader(Dataset(torch.from_numpy(ROWS).to_sparse(), UNITS), batch_size=3)
+    with pytest.raises(RuntimeError, match="sparse tensors are not currently supported by the def"):
+        next(iter(loader))
+
+
+def test_a_batch_is_a_copy():
+    """Changing a batch in place, as an augmentation may, leaves the data alone."""
+    X = ROWS.copy()
+    for data in (X, torch.from_numpy(X)):
+        for samples, labels in batch_loader(Dataset(data, UNITS), batch_size=11):
+            samples.zero_(), labels.zero_()
+    np.testing.assert_array_equal(X, ROWS)
+    assert UNITS.any()
+
+
+def double(samples):
+    """Collate, and double X."""
+    X, y = default_collate(samples)
+    return X * 2, y
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 4, "drop_last": True},
+        {"batch_size": 4, "sampler": WeightedRandomSampler(np.arange(11.0), 20)},
+        {"batch_sampler": BatchSampler(SequentialSampler(range(11)), 3, drop_last=False)},
+        {"batch_size": 4, "shuffle": True, "generator": torch.Generator()},
+        {"batch_size": 4, "collate_fn": double},
+        {"batch_size": None},
+        {"batch_size": 4, "num_workers": 1, "shuffle": True},
+    ],
+    ids=lambda options: ", ".join(options),
+)
+def test_options_of_the_dataloader(options):
+    """Samplers, generators, collating and workers do what they do for torch's DataLoader."""
+    dataset = Dataset(ROWS, UNITS)
+    found = []
+    for loader in (batch_loader, DataLoader):
+        torch.manual_seed(0)
+        options.get("generator", torch.default_generator).manual_seed(3)
+        found.append([leaves(batch) for batch in loader(dataset, **options)])
+    assert found[0] == found[1]
+
+
+class Counting(DataLoader):
+    """A user's own iterator, that counts its uses."""
+
+    made = 0
+
+    def __init__(self, dataset, **options):
+        Counting.made += 1
+        super().__init__(dataset, **options)
+
+
+def test_a_users_own_iterator_wins(few):
+    """Iterators and their options set by the user are used, also after cloning."""
+    X, y = few
+    net = make_classifier("fc", hidden=[8], max_epochs=1)
+    net = clone(net.set_params(iterator_train=Counting, iterator_valid=Counting)).fit(X, y)
+    assert Counting.made == 1
+    net.predict(X)
+    assert Counting.made == 2
+    net = make_classifier("fc", hidden=[8], max_epochs=1)
+    net = clone(net.set_params(iterator_train__drop_last=True, iterator_train__batch_size=64))
+    assert net.fit(X, y).history[-1, "train_batch_count"] == 300 // 64
+    assert net.get_params()["iterator_train"] is batch_loader
+
+
+def test_epochs_are_printed(few, capsys):
+    """`verbose` prints the table of losses and scores."""
+    X, y = few
+    make_classifier("fc", hidden=[8], max_epochs=2, verbose=1).fit(X, y)
+    printed = capsys.readouterr().out.split()
+    assert {"epoch", "train_acc", "train_loss", "dur"} <= set(printed)
 
 
 # ------------------------------------------------------------------------------- stopping

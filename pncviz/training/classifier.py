@@ -15,6 +15,7 @@ from pncviz.data import check_labels
 from pncviz.exceptions import LabelError, ModelError, ParameterError
 from pncviz.registry import check_params, default_registry
 from pncviz.specs import ArchitectureSpec
+from pncviz.training.batches import batch_loader
 
 __all__ = ["OPTIMIZERS", "Classifier", "StopAt", "make_classifier"]
 
@@ -173,6 +174,8 @@ def make_classifier(
     -------
     Classifier
         ``fit(X, y)`` takes integer labels; ``input_shape`` and ``n_classes`` follow from the data.
+        Its ``iterator_train`` and ``iterator_valid`` take each batch from an array in one piece;
+        ``set_params`` gives others.
 
     Raises
     ------
@@ -214,7 +217,9 @@ def make_classifier(
         max_epochs=max_epochs,
         batch_size=batch_size,
         train_split=train_split,
+        iterator_train=batch_loader,
         iterator_train__shuffle=True,
+        iterator_valid=batch_loader,
         callbacks=callbacks,
         device=device,
         verbose=verbose,
