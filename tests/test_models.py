@@ -35,7 +35,7 @@ from pncviz.models import (
     require,
     resolve_units,
 )
-from pncviz.models.torchmodel import default_batch_size
+from pncviz.models.memory import fitting_batch, pass_bytes
 from pncviz.specs import NEEDS, Model
 
 
@@ -291,10 +291,13 @@ def test_cuda_asked_for_and_absent():
 
 
 def test_default_batch_size_bounds_memory():
-    """At least one row, at most 256, and 8 MB of input otherwise."""
-    assert default_batch_size((1,)) == 256
-    assert default_batch_size((3, 224, 224)) == 13
-    assert default_batch_size((3, 4000, 4000)) == 1
+    """At least one row, at most 512, and otherwise as many as write 32 MB in a pass."""
+    narrow = TorchModel(nn.Linear(4, 3), input_shape=(4,))
+    wide = TorchModel(nn.Sequential(nn.Linear(4, 2**19), nn.Linear(2**19, 3)), input_shape=(4,))
+    assert pass_bytes(narrow) == 4 * (4 + 3)
+    assert narrow.batch_size == 512
+    assert wide.batch_size == (2**25 - 1) // 2**21
+    assert fitting_batch(2**30, torch.device("cpu")) == 1
 
 
 # --------------------------------------------------------------------- what the module gives

@@ -11,7 +11,7 @@ import numpy as np
 from pncviz.exceptions import ParameterError
 from pncviz.hookspecs import hookimpl
 from pncviz.specs import Attack, AttackResult, AttackSpec, Model, Stop, Target
-from pncviz.synthesis import LOSSES, descend
+from pncviz.synthesis import FORMS, LOSSES, descend
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +38,10 @@ class GradientDescent(Attack):
         negative half of a pattern.
     trace_every : int, optional
         Keep loss and confidence every so many iterations.
+    first_layer : {"auto", "direct"}, default="auto"
+        "auto" takes the same steps on the coordinates of the first layer's units where that is
+        faster: where the network begins with a linear layer, and without ``clip``. "direct" always
+        walks on the input. The two differ by rounding.
 
     References
     ----------
@@ -53,12 +57,14 @@ class GradientDescent(Attack):
         loss: str = "cross_entropy",
         clip: tuple[float, float] | None = None,
         trace_every: int | None = None,
+        first_layer: str = "auto",
     ) -> None:
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.loss = loss
         self.clip = clip
         self.trace_every = trace_every
+        self.first_layer = first_layer
 
     def validate(self) -> None:
         """Raise for a bad parameter."""
@@ -76,6 +82,10 @@ class GradientDescent(Attack):
                 raise ParameterError(
                     f"`clip` must be None or (low, high) with low < high, got {self.clip!r}."
                 )
+        if self.first_layer not in FORMS:
+            raise ParameterError(
+                f"`first_layer` must be one of {', '.join(FORMS)}, got {self.first_layer!r}."
+            )
         every = self.trace_every
         if every is not None and (not isinstance(every, numbers.Integral) or every < 1):
             raise ParameterError(
@@ -94,7 +104,14 @@ class GradientDescent(Attack):
         if self.clip is not None:
             start = start.clamp(*self.clip)
         return descend(
-            model, start, self._step, target, stop, loss=self.loss, trace_every=self.trace_every
+            model,
+            start,
+            self._step,
+            target,
+            stop,
+            loss=self.loss,
+            trace_every=self.trace_every,
+            first_layer="direct" if self.clip is not None else self.first_layer,
         )
 
     def _step(self, x: Tensor, gradient: Tensor, state: Tensor | None) -> tuple[Tensor, Any]:

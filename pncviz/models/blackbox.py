@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pncviz.exceptions import ModelError
-from pncviz.models.torchmodel import default_batch_size
+from pncviz.models.memory import fitting_batch
 
 __all__ = ["ProbabilityModel"]
 
@@ -52,7 +52,7 @@ class ProbabilityModel:
         self.classes: NDArray[Any] | None = np.asarray(classes)
         self.n_units = len(self.classes)
         self.input_shape = tuple(input_shape)
-        self.batch_size = batch_size or default_batch_size(input_shape)
+        self.batch_size = batch_size or fitting_batch(8 * math.prod(self.input_shape), self.device)
         has_probabilities = hasattr(estimator, "predict_proba")
         self.capabilities = frozenset(
             {"probabilities", "labels"} if has_probabilities else {"labels"}

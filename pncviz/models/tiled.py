@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,11 @@ from torch import Tensor
 from pncviz.exceptions import ModelError
 from pncviz.models.torchmodel import TorchModel
 
-__all__ = ["TiledModel"]
+__all__ = ["TiledModel", "Tiles"]
 
 #: Inputs per call.
 SLOTS = 16
+_STRIDES = (1, 2, 4, 8)
 
 
 class TiledModel:
@@ -49,8 +50,8 @@ class TiledModel:
 
     def logits(self, x: Tensor) -> Tensor:
         """Map inputs to logits, one full tile after another."""
-        parts = [self._out(self._model.logits(self._tile(part)), part) for part in _tiles(x)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        logits: Tensor = Tiles(self._model.logits, self.stride)(x)
+        return logits
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Map inputs to probabilities."""
@@ -62,24 +63,41 @@ class TiledModel:
 
     def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         """Map inputs to layer outputs, one full tile after another."""
-        parts = []
-        for part in _tiles(x):
-            found = self._model.activations(self._tile(part), layers)
-            parts.append({layer: self._out(out, part) for layer, out in found.items()})
-        return {layer: torch.cat([part[layer] for part in parts]) for layer in layers}
 
-    def _tile(self, part: Tensor) -> Tensor:
-        """Spread up to SLOTS rows over a tile of SLOTS * stride."""
-        missing = SLOTS - len(part)
-        if missing:
-            part = torch.cat([part, part.new_zeros(missing, *part.shape[1:])])
-        if self.stride == 1:
-            return part
-        spread = part.new_zeros(SLOTS, self.stride - 1, *part.shape[1:])
-        return torch.cat([part[:, None], spread], dim=1).flatten(0, 1)
+        def answer(tile: Tensor) -> tuple[Tensor, ...]:
+            return tuple(self._model.activations(tile, layers).values())
 
-    def _out(self, out: Tensor, part: Tensor) -> Tensor:
-        return out[:: self.stride][: len(part)]
+        return dict(zip(layers, Tiles(answer, self.stride)(x), strict=True))
+
+    def tiled(self, function: Callable[..., Any], *likes: Tensor) -> Tiles:
+        """Keep the rows of a function apart to the bit.
+
+        Parameters
+        ----------
+        function : callable
+            From tensors of n rows each to a tensor, or a tuple of them, of n rows each.
+        likes : tensors
+            As it takes them, of any number of rows.
+
+        Raises
+        ------
+        ModelError
+            The place of a row in a tile matters whatever the stride.
+        """
+        generator = torch.Generator().manual_seed(0)
+        rows = [
+            torch.rand((SLOTS, *like.shape[1:]), generator=generator, dtype=torch.float64)
+            for like in likes
+        ]
+        rows = [row.to(like) for row, like in zip(rows, likes, strict=True)]
+        for stride in _STRIDES:
+            tiles = Tiles(function, stride)
+            if _places_agree(tiles, rows):
+                return tiles
+        raise ModelError(
+            "deterministic=True cannot be kept here: on this device the model's answer to a row "
+            "depends on the row's place in the batch. Use deterministic=False."
+        )
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -90,46 +108,67 @@ class TiledModel:
             try:
                 torch.set_num_threads(1)
                 torch.backends.cudnn.deterministic = True
-                self._find_stride()
+                like = torch.empty(1, *self.input_shape, device=self.device, dtype=self.dtype)
+                self.stride = self.tiled(self._answer, like).stride
                 yield
             finally:
                 torch.set_num_threads(threads)
                 torch.backends.cudnn.deterministic = cudnn
 
-    def _find_stride(self) -> None:
-        """Take the smallest stride at which a row's place does not change its bits."""
-        generator = torch.Generator().manual_seed(0)
-        x = torch.rand((SLOTS, *self.input_shape), generator=generator, dtype=torch.float64)
-        x = x.to(self.device, self.dtype)
-        for self.stride in (1, 2, 4, 8):
-            if self._places_agree(x):
-                return
-        raise ModelError(
-            "deterministic=True cannot be kept here: on this device the model's answer to a row "
-            "depends on the row's place in the batch. Use deterministic=False."
-        )
-
-    def _places_agree(self, x: Tensor) -> bool:
-        straight = self._answer(x)
-        for shift in (1, SLOTS // 2 - 1):
-            moved = self._answer(x.roll(shift, 0))
-            if not all(
-                torch.equal(there, here.roll(shift, 0))
-                for there, here in zip(moved, straight, strict=True)
-            ):
-                return False
-        return True
-
-    def _answer(self, x: Tensor) -> list[Tensor]:
+    def _answer(self, x: Tensor) -> tuple[Tensor, ...]:
         """Logits and, where there are any, gradients."""
         if "gradients" not in self.capabilities:
-            return [self.logits(x)]
+            return (self._model.logits(x),)
         x = x.clone().requires_grad_()
-        logits = self.logits(x)
+        logits = self._model.logits(x)
         codes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         loss = torch.nn.functional.cross_entropy(logits, codes, reduction="sum")
-        return [logits.detach(), *torch.autograd.grad(loss, x)]
+        return (logits.detach(), *torch.autograd.grad(loss, x))
 
 
-def _tiles(x: Tensor) -> Sequence[Tensor]:
-    return torch.split(x, SLOTS)
+class Tiles:
+    """A function that is only ever called with one number of rows.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors of n rows each to a tensor, or a tuple of them, of n rows each.
+    stride : int
+        An input in every so many rows, zeros between.
+    """
+
+    def __init__(self, function: Callable[..., Any], stride: int) -> None:
+        self.function, self.stride = function, stride
+
+    def __call__(self, *rows: Tensor) -> Any:
+        """Give what the function gives, one full tile after another."""
+        parts = []
+        for tile in zip(*(torch.split(part, SLOTS) for part in rows), strict=True):
+            out = self.function(*map(self._spread, tile))
+            single, n = isinstance(out, Tensor), len(tile[0])
+            parts.append([part[:: self.stride][:n] for part in ((out,) if single else out)])
+        joined = parts[0] if len(parts) == 1 else [torch.cat(p) for p in zip(*parts, strict=True)]
+        return joined[0] if single else tuple(joined)
+
+    def _spread(self, part: Tensor) -> Tensor:
+        """Spread up to SLOTS rows over a tile of SLOTS * stride."""
+        tile = part.new_zeros(SLOTS, self.stride, *part.shape[1:])
+        tile[: len(part), 0] = part
+        return tile.flatten(0, 1)
+
+
+def _places_agree(tiles: Tiles, rows: Sequence[Tensor]) -> bool:
+    """Whether answers move with their rows and are otherwise the same."""
+
+    def answer(shift: int) -> tuple[Tensor, ...]:
+        # A copy of each: what a function gives may be a buffer that it uses again.
+        out = tiles(*(row.roll(shift, 0) for row in rows))
+        out = out if isinstance(out, tuple) else (out,)
+        return tuple(part.roll(-shift, 0) for part in out)
+
+    straight = answer(0)
+    return all(
+        torch.equal(there, here)
+        for shift in (1, SLOTS // 2 - 1)
+        for there, here in zip(answer(shift), straight, strict=True)
+    )

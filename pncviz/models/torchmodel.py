@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pncviz.exceptions import ModelError, ParameterError, PncvizWarning
+from pncviz.models.memory import fitting_batch, pass_bytes
 from pncviz.models.probe import (
     OUTPUTS,
     check_weights,
@@ -23,24 +24,11 @@ from pncviz.models.probe import (
     probe_inputs,
     probed,
 )
+from pncviz.models.recording import record_chain
 from pncviz.specs import NEEDS
+from pncviz.synthesis.chain import Chain
 
-__all__ = ["TorchModel", "default_batch_size"]
-
-#: Bytes of input per batch when no batch size is given; activations take a multiple of it.
-_BATCH_BYTES = 2**23
-
-
-def default_batch_size(input_shape: Sequence[int]) -> int:
-    """Give a batch that fits a small machine: at most 256 rows, fewer for large inputs.
-
-    Examples
-    --------
-    >>> default_batch_size((784,)), default_batch_size((3, 224, 224))
-    (256, 13)
-    """
-    row = 4 * int(np.prod(input_shape))
-    return int(max(1, min(256, _BATCH_BYTES // row)))
+__all__ = ["TorchModel"]
 
 
 class TorchModel:
@@ -58,7 +46,8 @@ class TorchModel:
         What the module gives. "auto" is logits, unless its rows sum to 1 (or their exponentials
         do).
     batch_size : int, optional
-        The most rows at once.
+        The most rows at once; by default as many as :func:`~pncviz.models.memory.fitting_batch`
+        says.
 
     Raises
     ------
@@ -89,7 +78,6 @@ class TorchModel:
         self.module = module
         self.input_shape = tuple(input_shape)
         self.classes: NDArray[Any] | None = None if classes is None else np.asarray(classes)
-        self.batch_size = batch_size or default_batch_size(self.input_shape)
         reference = next((p for p in module.parameters() if p.is_floating_point()), None)
         self.device = torch.device("cpu") if reference is None else reference.device
         self.dtype = torch.float32 if reference is None else reference.dtype
@@ -97,8 +85,10 @@ class TorchModel:
         #: Why a capability is missing, by its name.
         self.problems: dict[str, str] = {}
         check_weights(module)
+        self._chain: Chain | Literal["unknown"] | None = "unknown"
         with self.session():
             self._probe(output)
+            self.batch_size = batch_size or fitting_batch(pass_bytes(self), self.device)
 
     def _probe(self, output: str) -> None:
         """Run a few inputs once, and learn from what comes out."""
@@ -154,6 +144,13 @@ class TorchModel:
     def labels(self, x: Tensor) -> Tensor:
         """Map inputs to the likeliest unit (n,)."""
         return self.logits(x).argmax(dim=1)
+
+    @property
+    def chain(self) -> Chain | None:
+        """The logits as a chain of layers, if they are one; to be asked for within a session."""
+        if self._chain == "unknown":
+            self._chain = record_chain(self)
+        return self._chain
 
     def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         """Map inputs to the outputs of the named layers, by ``module.named_modules()``.
@@ -212,6 +209,7 @@ class TorchModel:
                 for parameter, needed in frozen:
                     parameter.requires_grad_(needed)
                 _put_back(buffers)
+                self._chain = "unknown"  # weights may be others the next time
 
     def fingerprint(self) -> list[float]:
         """Sum up each parameter, its size and the training flags, to notice a change."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,7 +10,10 @@ from torch import Tensor
 
 from pncviz.specs import STOP_REASONS, AttackResult, Stop, Trace
 
-__all__ = ["DIVERGED_AT", "MAX_ITER", "RUNNING", "VANISHED", "Rows", "size_of"]
+if TYPE_CHECKING:
+    from pncviz.synthesis.slopes import Slope
+
+__all__ = ["DIVERGED_AT", "MAX_ITER", "Rows", "size_of"]
 
 #: An input that grows past this has left any meaning.
 DIVERGED_AT = 1e6
@@ -28,21 +31,21 @@ def size_of(x: Tensor) -> Tensor:
 class Rows:
     """The rows still in the batch, and the outcome of all of them."""
 
-    def __init__(self, start: Tensor, codes: Tensor, stop: Stop, trace_every: int | None) -> None:
+    def __init__(self, start: Tensor, slope: Slope, stop: Stop, trace_every: int | None) -> None:
         n, device = len(start), start.device
-        self.x = start.detach().clone()
-        self.codes = codes
+        self.x, self.slope = slope.start.detach().clone(), slope
         self.place = torch.arange(n, device=device)
         self.reason = torch.full((n,), RUNNING, dtype=torch.int8, device=device)
         self.n_iter = torch.zeros(n, dtype=torch.int64, device=device)
         self.loss = torch.full((n,), torch.nan, dtype=start.dtype, device=device)
         self.confidence = self.loss.clone()
         self.out = {name: getattr(self, name).clone() for name in self._KEPT}
+        self.inputs = start.detach().clone()
         self.stop = stop
         self.trace_every = trace_every
         self.traces: list[tuple[int, Tensor, Tensor]] = []
 
-    _KEPT = ("x", "reason", "n_iter", "loss", "confidence")
+    _KEPT = ("reason", "n_iter", "loss", "confidence")
 
     def record(
         self, iteration: int, loss: Tensor, confidence: Tensor, among: Tensor | None = None
@@ -72,28 +75,35 @@ class Rows:
             rows & (self.reason == RUNNING), self.reason.new_tensor(reason), self.reason
         )
 
+    def vanish(self, rows: Tensor) -> Tensor:
+        """Stop these rows, which nothing moves any more; gives who still runs."""
+        self.finish(rows, VANISHED)
+        return self.reason == RUNNING
+
     def advance(self, new: Tensor, running: Tensor, among: Tensor | None = None) -> None:
         """Move running rows, except those (``among`` these) that would leave every bound."""
-        bounded = size_of(new) <= DIVERGED_AT  # False for NaN too
+        bounded = self.slope.size(new) <= DIVERGED_AT  # False for NaN too
         fine = running & (bounded if among is None else bounded | ~among)
         self.finish(running & ~fine, DIVERGED)
         self.x = torch.where(fine.reshape(-1, *[1] * (new.ndim - 1)), new, self.x)
         self.n_iter = self.n_iter + fine
 
-    def retire(self, state: Any) -> Any:
-        """Let finished rows leave the batch; gives the step's state of those that stay."""
+    def retire(self) -> Tensor | None:
+        """Let finished rows leave the batch; says who stays, or None if all do."""
         stays = self.reason == RUNNING
         if bool(stays.all()):
-            return state
+            return None
         self.store()
-        for name in (*self._KEPT, "codes", "place"):
+        for name in ("x", *self._KEPT, "place"):
             setattr(self, name, getattr(self, name)[stays])
-        return _select(state, stays)
+        return stays
 
     def store(self) -> None:
-        """Write the rows of the batch to their places in the outcome."""
+        """Write the rows that are done to their places in the outcome."""
+        done = self.reason != RUNNING
         for name in self._KEPT:
-            self.out[name][self.place] = getattr(self, name)
+            self.out[name][self.place[done]] = getattr(self, name)[done]
+        self.inputs[self.place[done]] = self.slope.inputs(self.x)[done]
 
     def _trace(self, iteration: int, running: Tensor) -> None:
         columns = []
@@ -105,9 +115,9 @@ class Rows:
 
     def result(self) -> AttackResult:
         """Give the outcome of every row, in the order of the starts."""
-        host = {name: self.out[name].cpu().numpy() for name in self._KEPT if name != "x"}
+        host = {name: value.cpu().numpy() for name, value in self.out.items()}
         return AttackResult(
-            adversarial=self.out["x"],
+            adversarial=self.inputs,
             n_iter=host["n_iter"],
             stop_reason=np.array(STOP_REASONS)[host["reason"]],
             loss=host["loss"].astype(np.float64),
@@ -124,9 +134,3 @@ class Rows:
             for value, column in zip(values, columns, strict=True):
                 value[:, iteration // self.trace_every] = column.cpu().numpy()
         return Trace(iteration=grid, loss=values[0], confidence=values[1])
-
-
-def _select(state: Any, stays: Tensor) -> Any:
-    if state is None:
-        return None
-    return tuple(part[stays] for part in state) if isinstance(state, tuple) else state[stays]
