@@ -117,7 +117,7 @@ class GradientDescent(Attack):
     def _step(self, x: Tensor, gradient: Tensor, state: Tensor | None) -> tuple[Tensor, Any]:
         # Product and difference apart: fused, the last bit would depend on a row's place.
         velocity = gradient if state is None else state * self.momentum + gradient
-        new = x - velocity * self.learning_rate
+        new = x - (velocity if self.learning_rate == 1 else velocity * self.learning_rate)
         if self.clip is not None:
             new = new.clamp(*self.clip)
         return new, velocity if self.momentum else None

@@ -14,6 +14,7 @@ from pncviz.synthesis.links import (
     Linear,
     Link,
     MaxPool,
+    ReLU,
     RowFunction,
 )
 
@@ -124,14 +125,8 @@ def _from_input(function: Callable[..., Tensor], backward: Callable[..., Tensor]
 
 
 def _relu(call: Call) -> Link:
-    # In place where no one else needs what came in.
-    own = bool(call.links) and isinstance(call.links[-1], Linear | Convolution | Affine | MaxPool)
-    return RowFunction(torch.relu_ if own else torch.relu, _relu_backward, saves="output")
-
-
-def _relu_backward(gradient: Tensor, y: Tensor) -> Tensor:
-    found: Tensor = _aten.threshold_backward.grad_input(gradient, y, 0, grad_input=gradient)
-    return found
+    before = call.links[-1] if call.links else None
+    return ReLU(in_place=isinstance(before, Linear | Convolution | Affine | MaxPool))
 
 
 def _elu_backward(

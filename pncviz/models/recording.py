@@ -41,12 +41,13 @@ def record_chain(model: TorchModel) -> Chain | None:
     -------
     Chain or None
     """
-    x = _inputs(model, _ROWS)
     try:
-        with torch.no_grad(), _Recorder(x) as recorder:
-            out = model.logits(x)
-        chain = Chain(recorder.finished(out), model.input_shape)
-        _try_out(chain, model)
+        with torch.inference_mode(False):
+            x = _inputs(model, _ROWS)
+            with torch.no_grad(), _Recorder(x) as recorder:
+                out = model.logits(x)
+            chain = Chain(recorder.finished(out), model.input_shape)
+            _try_out(chain, model)
     except Unlike as reason:
         logger.debug("Gradients by autograd: %s", reason)
         return None

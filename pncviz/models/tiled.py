@@ -139,20 +139,25 @@ class Tiles:
 
     def __init__(self, function: Callable[..., Any], stride: int) -> None:
         self.function, self.stride = function, stride
+        self._tiles: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, *rows: Tensor) -> Any:
         """Give what the function gives, one full tile after another."""
         parts = []
         for tile in zip(*(torch.split(part, SLOTS) for part in rows), strict=True):
-            out = self.function(*map(self._spread, tile))
+            out = self.function(*(self._spread(*numbered) for numbered in enumerate(tile)))
             single, n = isinstance(out, Tensor), len(tile[0])
-            parts.append([part[:: self.stride][:n] for part in ((out,) if single else out)])
+            # Copies: what the function gives may be overwritten by its next call.
+            parts.append([part[:: self.stride][:n].clone() for part in ((out,) if single else out)])
         joined = parts[0] if len(parts) == 1 else [torch.cat(p) for p in zip(*parts, strict=True)]
         return joined[0] if single else tuple(joined)
 
-    def _spread(self, part: Tensor) -> Tensor:
-        """Spread up to SLOTS rows over a tile of SLOTS * stride."""
-        tile = part.new_zeros(SLOTS, self.stride, *part.shape[1:])
+    def _spread(self, place: int, part: Tensor) -> Tensor:
+        """Spread up to SLOTS rows, the ``place``-th argument, over a tile of SLOTS * stride."""
+        tile = self._tiles.get((place, len(part)))
+        if tile is None or torch.is_grad_enabled():  # autograd keeps what it was given
+            tile = part.new_zeros(SLOTS, self.stride, *part.shape[1:])
+            self._tiles[place, len(part)] = tile
         tile[: len(part), 0] = part
         return tile.flatten(0, 1)
 

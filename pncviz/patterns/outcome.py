@@ -38,9 +38,9 @@ class Names:
 
 def warn_of_failures(patterns: xr.Dataset) -> None:
     """Warn of patterns that did not reach their class, by name and reason."""
-    failed = patterns.sel(label=~patterns["succeeded"])
-    if not failed.sizes["label"]:
+    if patterns["succeeded"].values.all():
         return
+    failed = patterns.sel(label=~patterns["succeeded"])
     rows = [
         f"{printable(label)} ({reason})"
         for label, reason in zip(

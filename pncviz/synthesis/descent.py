@@ -19,6 +19,8 @@ __all__ = ["DIVERGED_AT", "FORMS", "descend"]
 
 #: How often, in iterations, the host asks the device which rows are done.
 LOOK_EVERY = 10
+#: As long as nothing happens, so many are taken at once, and again in smaller steps if it did.
+FAR = 100
 
 #: Where a descent may walk: on the input, or on the first layer where it can.
 FORMS = ("auto", "direct")
@@ -118,36 +120,45 @@ def _make_slope(model: Model, start: Tensor, target: Target, loss: str, first_la
 
 def _walk(rows: Rows, slope: Slope, step: Step) -> None:
     """Iterate until no row runs or the iterations are used up."""
-    stop, state, iteration = rows.stop, None, 0
-    unruled = not rows.trace_every and stop.max_loss is None and stop.min_confidence is None
+    stop, state, iteration, careful = rows.stop, None, 0, 1
+    ruled = bool(rows.trace_every) or stop.max_loss is not None or stop.min_confidence is not None
     while iteration < stop.max_iter and len(rows.place):
+        n = min(LOOK_EVERY if ruled or iteration < careful else FAR, stop.max_iter - iteration)
         # The start is looked at by itself: what does not move from there has taken no step.
-        n = min(LOOK_EVERY, stop.max_iter - iteration) if iteration else 1
-        state = (_glide if unruled else _guarded)(rows, slope, step, state, iteration, n)
+        n, among = n if iteration else 1, None
+        if not ruled:
+            found, among = _glide(rows, slope, step, state, n)
+            if among is None:
+                state, iteration = found, iteration + n
+                continue
+            if n > LOOK_EVERY:
+                careful = iteration + n
+                continue
+        state = _guarded(rows, slope, step, state, iteration, n, among=among)
         iteration += n
-        stays = rows.retire()
-        if stays is not None:
+        if (stays := rows.retire()) is not None:
             slope.keep(stays)
             state = _select(state, stays)
 
 
-def _glide(rows: Rows, slope: Slope, step: Step, state: Any, iteration: int, n: int) -> Any:
-    """Take n steps unguarded, and once more with a guard for rows that end in a strange place.
+def _glide(rows: Rows, slope: Slope, step: Step, state: Any, n: int) -> tuple[Any, Tensor | None]:
+    """Take n steps without a guard; if a row ends in a strange place, take none and say which.
 
     Without rules on loss or confidence a row stops between two looks only if it gets out of
-    bounds or has no gradient any more. The guard is for those rows alone, so that none depends
-    on the others.
+    bounds or has no gradient any more. The steps are then taken again with a guard for those
+    rows alone, so that none depends on the others.
     """
-    x, velocity = rows.x, state
+    x = rows.x
     for _ in range(n):
         gradient = slope.gradient(x)
-        x, velocity = step(x, gradient, velocity)
-    steepness = size_of(gradient)
-    suspects = ~((slope.size(x) <= DIVERGED_AT) & torch.isfinite(steepness) & (steepness > 0))
-    if bool(suspects.any()):
-        return _guarded(rows, slope, step, state, iteration, n, among=suspects)
-    rows.x, rows.n_iter = x, rows.n_iter + n
-    return velocity
+        x, state = step(x, gradient, state)
+    size, steepness = slope.size(x), size_of(gradient)
+    flattest, steepest = torch.aminmax(steepness)
+    # False if there is a NaN, too.
+    if size.max() <= DIVERGED_AT and flattest > 0 and steepest < torch.inf:
+        rows.x, rows.n_iter = x, rows.n_iter + n
+        return state, None
+    return None, ~((size <= DIVERGED_AT) & torch.isfinite(steepness) & (steepness > 0))
 
 
 def _guarded(

@@ -66,9 +66,10 @@ class FirstLayer(WrittenOut):
     ) -> None:
         self._first, self._inputs = first, start
         self._product = torch.mm(first.weight, first.weight.t())
-        #: By how much a unit of a coordinates' length can change a value of the input, at most.
-        self._reach = torch.linalg.vector_norm(first.weight, dim=0).max()
+        #: The length of all weights, which is more than that of any input's.
+        self._reach = self._product.trace().sqrt()
         coordinates = start.new_zeros(len(start), len(first.weight))
+        self._units = coordinates[:0]
         super().__init__(model, coordinates, target, loss, rest)
 
     @property
@@ -86,14 +87,16 @@ class FirstLayer(WrittenOut):
     def run(self, *rows: Tensor) -> tuple[Tensor, Tensor]:
         """Give gradient and logits, from coordinates and what is prepared."""
         x, wanted, first = rows
-        return super().run(torch.addmm(first, x, self._product), wanted)
+        if self._units.size(0) != x.size(0):
+            self._units = torch.empty_like(x)
+        return super().run(torch.addmm(first, x, self._product, out=self._units), wanted)
 
     def inputs(self, x: Tensor) -> Tensor:
         moved: Tensor = self._back(x)
         return self._inputs + moved.reshape(self._inputs.shape)
 
     def size(self, x: Tensor) -> Tensor:
-        # |x_0 + W^T u| <= |x_0| + |u| max |W_j| by Cauchy and Schwarz; exact where that is much.
+        # |x_0 + W^T u| <= |x_0| + |u| |W| by Cauchy and Schwarz; exact where that is much.
         bound: Tensor = self._sizes + torch.linalg.vector_norm(x, dim=1) * self._reach
         if bool((bound <= DIVERGED_AT).all()):
             return bound

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Affine", "Convolution", "Linear", "Link", "MaxPool", "Reshape", "RowFunction"]
+__all__ = ["Affine", "Convolution", "Linear", "Link", "MaxPool", "ReLU", "Reshape", "RowFunction"]
 
 _aten = torch.ops.aten
 
@@ -22,7 +22,8 @@ _FEW_ROWS, _MANY_WEIGHTS = 64, 2**20
 class Link(Protocol):
     """A layer between two others. ``backward`` follows the ``forward`` that it belongs to.
 
-    What ``backward`` is given is its own to overwrite, and so is what it gives.
+    What ``forward`` gives may be overwritten by the next ``forward``. What ``backward`` is given is
+    its own to overwrite; what it gives is not touched again.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,19 +43,26 @@ class Linear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.weight, self.bias = weight, bias
+        self.weight = weight
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias
         self._turned = weight.t()
         self._slices = _slices(weight)
+        self._fit(0)
+
+    def _fit(self, n: int) -> None:
+        """Make room for the outputs of n rows."""
+        self._n, self._sliced = n, self._slices > 1 and n <= _FEW_ROWS
+        self._out = self.weight.new_empty(n, len(self.weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._slices > 1 and len(x) <= _FEW_ROWS:
+        if x.size(0) != self._n:  # len(x) takes as long as a small product
+            self._fit(x.size(0))
+        if self._sliced:
             return self._sliced_forward(x)
-        if self.bias is None:
-            return torch.mm(x, self._turned)
-        return torch.addmm(self.bias, x, self._turned)
+        return torch.addmm(self.bias, x, self._turned, out=self._out)
 
     def backward(self, gradient: Tensor) -> Tensor:
-        if self._slices > 1 and len(gradient) <= _FEW_ROWS:
+        if self._sliced:
             return self._sliced_backward(gradient)
         return torch.mm(gradient, self.weight)
 
@@ -62,7 +70,7 @@ class Linear:
         k, (h, d) = self._slices, self.weight.shape
         parts = x.reshape(len(x), k, d // k).transpose(0, 1)
         out = torch.bmm(parts, self.weight.view(h, k, d // k).permute(1, 2, 0)).sum(0)
-        return out if self.bias is None else out.add_(self.bias)
+        return out.add_(self.bias)
 
     def _sliced_backward(self, gradient: Tensor) -> Tensor:
         k, (h, d) = self._slices, self.weight.shape
@@ -91,8 +99,9 @@ class Convolution:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, settings: Sequence[Any]) -> None:
-        # Channels last: pooling and convolutions are faster so on a CPU, and no slower elsewhere.
-        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        # In this order pooling and convolutions are faster on a CPU. A copy, since with one channel
+        # the order can be read in two ways, and a convolution takes the other.
+        self.weight = torch.empty_like(weight, memory_format=torch.channels_last).copy_(weight)
         self.bias, self.settings = bias, tuple(settings)
         self._x: Tensor | None = None
 
@@ -128,10 +137,33 @@ class MaxPool:
         return out
 
     def backward(self, gradient: Tensor) -> Tensor:
+        if self._x.is_contiguous(memory_format=torch.channels_last):
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
         found: Tensor = _aten.max_pool2d_with_indices_backward(
             gradient, self._x, *self.settings, self._places
         )
         return found
+
+
+class ReLU:
+    """``max(x, 0)``.
+
+    Parameters
+    ----------
+    in_place : bool
+        Whether no one else needs what comes in.
+    """
+
+    def __init__(self, *, in_place: bool) -> None:
+        self._function = torch.relu_ if in_place else torch.relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._out = out = self._function(x)
+        return out
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        # Of products and signs, since ATen's own function takes three times as long to call.
+        return gradient.mul_(self._out.sign())
 
 
 class RowFunction:

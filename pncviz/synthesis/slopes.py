@@ -134,7 +134,7 @@ class WrittenOut(Slope):
         """Give gradient and logits of each row, from coordinates and what is prepared."""
         x, wanted = rows
         logits = self.chain.forward(x)
-        slope = self.loss.slope(logits.softmax(1), wanted)
+        slope = self.loss.slope(torch.softmax(logits, 1), wanted)
         if self.sign < 0:
             slope = slope.neg_()
         return self.chain.backward(slope), logits
