@@ -31,10 +31,11 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# docs/performance.md: half an hour, with nothing else running.
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.speed.bench_extract
-	$(BIN)/python -m benchmarks.speed.bench_contrast
-	$(BIN)/python -m benchmarks.speed.bench_inference
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.inference
 
 # docs/evidence.md: how often each null errs, and what it finds; MNIST from $$PNCVIZ_DATA.
 evidence: $(STAMP)

@@ -1,6 +1,6 @@
 """Ten classes of 28×28, 10 000 permutations; and shuffled labels against their bare product.
 
-``python -m benchmarks.speed.bench_inference``
+``python -m benchmarks.speed.inference``
 """
 
 import subprocess

@@ -55,10 +55,10 @@ WORKS = (
     ),
     Work("FC, 10 000 ADEs, 1000 iterations", "fc", 10_000, reach={"plain batched": 4.5}),
     Work(
-        "CNN [128, 256; 512, 256], 10 patterns, 100 iterations",
+        "CNN [128, 256; 512, 256], 10 patterns, 200 iterations",
         "cnn",
         10,
-        n_iter=100,
+        n_iter=200,
         rivals=("plain batched", *RIVALS),
         reach={"plain batched": 1.3},
     ),
@@ -154,22 +154,29 @@ def row(work, seconds):
     return {
         "work": work.name,
         "seconds": {name: statistics.median(values) for name, values in seconds.items()},
-        "faster": {name: quotient(seconds, name, OURS) for name in others},
-        "of the limit": quotient(seconds, OURS, LIMIT),
-        "descent of the limit": quotient(seconds, ATTACK, LIMIT),
+        "faster": {
+            mine: {name: quotient(seconds, name, mine) for name in others}
+            for mine in (OURS, ATTACK)
+        },
+        "of the limit": {mine: quotient(seconds, mine, LIMIT) for mine in (OURS, ATTACK)},
         "reach": work.reach,
     }
 
 
 def verdicts(found):
-    """Give (against, reached, wanted, whether) for each thing that a row should reach."""
+    """Give (against, wanted, descent's, whole's, whether) for what a row should reach.
+
+    The rivals are given a wrapped model and starts, and give adversarial examples back: so does
+    the descent alone, which is what is held to the mark. The whole makes models, starts, checks
+    and a dataset besides.
+    """
     for against, wanted in found["reach"].items():
         if against == LIMIT:
-            got = found["of the limit"]
-            yield "the bare arithmetic", got, f"at most {wanted} ×", got <= wanted
-        elif against in found["faster"]:
-            got = found["faster"][against]
-            yield against, got, f"at least {wanted} × faster", got >= wanted
+            mine = found["of the limit"]
+            yield "the bare arithmetic", f"at most {wanted} ×", mine, mine[ATTACK] <= wanted
+        elif against in found["faster"][ATTACK]:
+            mine = {name: found["faster"][name][against] for name in (ATTACK, OURS)}
+            yield against, f"at least {wanted} × faster", mine, mine[ATTACK] >= wanted
 
 
 def main():
@@ -177,14 +184,12 @@ def main():
         found = row(work, measure(work))
         print(f"\n{work.name}")
         for name, value in found["seconds"].items():
-            times = f"{found['faster'][name]:6.2f} ×" if name in found["faster"] else ""
-            print(f"  {name:32s} {value:8.3f} s {times}")
-        print(
-            f"  of the limit: {found['of the limit']:.2f} ×, the descent alone "
-            f"{found['descent of the limit']:.2f} ×"
-        )
-        for against, got, wanted, good in verdicts(found):
-            print(f"  {'ok   ' if good else 'SHORT'} against {against}: {got:.2f} ({wanted})")
+            print(f"  {name:32s} {value:8.3f} s")
+        for against, wanted, mine, good in verdicts(found):
+            print(
+                f"  {'ok   ' if good else 'SHORT'} against {against}: {mine[ATTACK]:.2f}, "
+                f"the whole {mine[OURS]:.2f} ({wanted})"
+            )
 
 
 if __name__ == "__main__":
