@@ -230,14 +230,16 @@ def test_astype_is_a_copy():
 
 
 def test_fingerprint_notices_changed_weights():
-    """The sums of parameters change when a weight does."""
-    module = nn.Linear(4, 3)
-    model = model_of(module)
-    before = model.fingerprint()
-    assert model.fingerprint() == before
-    with torch.no_grad():
-        module.bias[1] += 1
-    assert model.fingerprint() != before
+    """The last bit of any weight is noticed, whatever its precision and its tensor's size."""
+    for dtype in (torch.float32, torch.float64, torch.float16):
+        module = nn.Linear(4, 3).to(dtype)
+        model = model_of(module)
+        for parameter in (module.weight, module.bias):
+            before = model.fingerprint()
+            assert model.fingerprint() == before
+            flat = parameter.detach().view(-1)
+            flat[-1] *= 1 + 2 * torch.finfo(dtype).eps
+            assert model.fingerprint() != before
 
 
 # ---------------------------------------------------------------------- device and precision
@@ -297,6 +299,7 @@ def test_default_batch_size_bounds_memory():
     assert pass_bytes(narrow) == 4 * (4 + 3)
     assert narrow.batch_size == 512
     assert wide.batch_size == (2**25 - 1) // 2**21
+    assert fitting_batch(2**21, torch.device("cpu"), weight_bytes=2**26) == 2**5  # weights count
     assert fitting_batch(2**30, torch.device("cpu")) == 1
 
 

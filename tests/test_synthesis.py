@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pncviz import Attack, AttackResult, Stop, Strategy, Target, make_attack, make_strategy
-from pncviz.exceptions import ParameterError, PluginError
+from pncviz.exceptions import ModelError, ParameterError, PluginError
 from pncviz.models import TorchModel
-from pncviz.synthesis import descend, extract, make_streams
+from pncviz.synthesis import descend, extract, in_batches, make_streams
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +328,22 @@ def test_out_of_memory_halves_the_batch(model, batch, caplog):
         found = _extract(batch(64), make_strategy("noise"), attack=Hungry())
     assert "batch_size=2" in caplog.text
     np.testing.assert_allclose(found.pattern, whole.pattern, atol=1e-10)
+
+
+def test_halved_batches_leave_no_row_out(model):
+    """However often memory runs out, every row is done once and in order; one at least must fit."""
+    model.batch_size, done = 8, []
+
+    def work(rows, most):
+        if len(rows) > most:
+            raise torch.OutOfMemoryError
+        done.extend(rows)
+
+    in_batches(model, 21, lambda rows: work(rows, 3 if len(done) < 10 else 1))
+    assert done == list(range(21))
+    assert model.batch_size == 1
+    with pytest.raises(ModelError, match="no memory for even one input"):
+        in_batches(model, 1, lambda rows: work(rows, 0))
 
 
 def test_memory_does_not_grow_with_examples(model, batch):

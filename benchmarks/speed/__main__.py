@@ -1,13 +1,16 @@
 """Every speed, in one run; writes docs/performance.md, its picture and its figures.
 
 ``python -m benchmarks.speed`` (extra ``bench``; about half an hour on two cores, and nothing else
-should run meanwhile). Each part can be run by itself: ``python -m benchmarks.speed.patterns``.
+should run meanwhile). ``python -m benchmarks.speed growth memory`` measures these parts again, and
+takes the others from docs/performance.json.
 """
 
 import json
 import os
 import platform
 import statistics
+import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -18,6 +21,7 @@ from benchmarks.speed.rivals import available
 from benchmarks.speed.timing import in_turn, quotient
 from pncviz import __version__, extract_patterns
 from pncviz.displays.common import save_png
+from pncviz.exceptions import PatternWarning
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -34,7 +38,9 @@ def deterministic(repeats=5):
             )
 
         works = {"same bits": lambda: extract(True), "default": lambda: extract(False)}
-        seconds = in_turn(works, repeats)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PatternWarning)  # the net is not trained
+            seconds = in_turn(works, repeats)
         found[strategy] = {
             "seconds": {name: statistics.median(values) for name, values in seconds.items()},
             "ratio": quotient(seconds, "same bits", "default"),
@@ -42,8 +48,8 @@ def deterministic(repeats=5):
     return found
 
 
-def measure():
-    """Run every part; a line as each is done."""
+def measure(names, found):
+    """Run these parts, or all; a line as each begins."""
     parts = {
         "patterns": lambda: [patterns.row(work, patterns.measure(work)) for work in patterns.WORKS],
         "contrast": contrast.measure,
@@ -53,10 +59,9 @@ def measure():
         "growth": growth.measure_all,
         "anatomy": anatomy.measure_all,
     }
-    found = {}
-    for name, part in parts.items():
+    for name in names or parts:
         print(f"{name} ...", flush=True)
-        found[name] = part()
+        found[name] = parts[name]()
     return found
 
 
@@ -173,8 +178,9 @@ def page(found):
 
 
 def main():
-    found = measure()
-    (DOCS / "performance.json").write_text(json.dumps(found, indent=1) + "\n")
+    file, names = DOCS / "performance.json", sys.argv[1:]
+    found = measure(names, json.loads(file.read_text()) if names else {})
+    file.write_text(json.dumps(found, indent=1) + "\n")
     (DOCS / "performance.md").write_text(page(found))
     save_png(growth.draw(found["growth"]), DOCS / "performance.png", dpi=110)
     print("\n".join([*reached(found), "", *seconds(found)]))

@@ -22,7 +22,7 @@ GROWTHS = {
         (k, Work("", "fc", k, n_iter=100, n_classes=k)) for k in (10, 30, 100, 300, 1000)
     ],
     "pixels (FC, 10 patterns)": [
-        (side**2, Work("", "fc", 10, n_iter=100, side=side)) for side in (28, 64, 112, 224)
+        (side**2, Work("", "fc", 10, side=side)) for side in (28, 64, 112, 224)
     ],
     "pixels (CNN, 10 patterns)": [
         (side**2, Work("", "cnn", 10, n_iter=n, side=side)) for side, n in ((28, 10), (64, 3))

@@ -88,7 +88,9 @@ class TorchModel:
         self._chain: Chain | Literal["unknown"] | None = "unknown"
         with self.session():
             self._probe(output)
-            self.batch_size = batch_size or fitting_batch(pass_bytes(self), self.device)
+            weight_bytes = sum(p.nbytes for p in module.parameters())
+            fitting = fitting_batch(pass_bytes(self), self.device, weight_bytes)
+            self.batch_size = batch_size or fitting
 
     def _probe(self, output: str) -> None:
         """Run a few inputs once, and learn from what comes out."""

@@ -28,6 +28,7 @@ from pncviz.synthesis import (
     check_extraction,
     check_needs,
     extract,
+    in_batches,
     make_streams,
     unchanged,
 )
@@ -226,18 +227,17 @@ class Course:
             yield lambda n: bar.advance(task, n)
 
     def _answers(
-        self,
-        model: Model,
-        found: Extraction,
-        targets: NDArray[np.int64],
+        self, model: Model, found: Extraction, targets: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Ask the model what it calls the patterns themselves; sums count as means."""
         n = self.strategy.n_examples if self.strategy.reduction == "sum" else 1
         parts = []
-        with torch.no_grad():
-            for first in range(0, len(targets), model.batch_size):
-                x = model.tensor(found.pattern[first : first + model.batch_size] / n)
-                parts.append(model.probabilities(x).cpu().numpy())
+
+        def ask(rows: range) -> None:
+            x = model.tensor(found.pattern[rows.start : rows.stop] / n)
+            parts.append(model.probabilities(x).cpu().numpy())
+
+        in_batches(model, len(targets), torch.no_grad()(ask))
         share = np.concatenate(parts).astype(np.float64)
         return share.argmax(axis=1), share[np.arange(len(targets)), targets]
 

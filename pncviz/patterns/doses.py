@@ -18,6 +18,7 @@ from pncviz.models import adapt, resolve_units
 from pncviz.patterns.limits import is_count
 from pncviz.patterns.outcome import Names
 from pncviz.specs import Model
+from pncviz.synthesis import in_batches
 
 __all__ = ["DOSES", "pattern_confusion"]
 
@@ -178,12 +179,14 @@ def _probabilities(
     """Ask about every pattern at every dose, a batch at a time: (n_patterns * n_doses, units)."""
     parts = []
     factors = doses.astype(flat.dtype).reshape(-1, *[1] * (flat.ndim - 1))
+
+    def ask(rows: range) -> None:
+        row, dose = np.divmod(np.asarray(rows), len(doses))
+        x = model.tensor(flat[row] * factors[dose])
+        parts.append(model.probabilities(x).cpu().numpy())
+
     with torch.no_grad():
-        for first in range(0, len(flat) * len(doses), model.batch_size):
-            last = min(first + model.batch_size, len(flat) * len(doses))
-            row, dose = np.divmod(np.arange(first, last), len(doses))
-            x = model.tensor(flat[row] * factors[dose])
-            parts.append(model.probabilities(x).cpu().numpy())
+        in_batches(model, len(flat) * len(doses), ask)
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pncviz.exceptions import ModelError
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams, Target
+from pncviz.synthesis.batching import in_batches
 from pncviz.synthesis.checks import (
     blame,
     check_abstraction,
@@ -22,8 +21,6 @@ from pncviz.synthesis.checks import (
 from pncviz.synthesis.tally import Tally
 
 __all__ = ["extract", "make_streams"]
-
-logger = logging.getLogger("pncviz")
 
 
 def make_streams(seed: int, positions: Sequence[int]) -> Streams:
@@ -91,26 +88,19 @@ def extract(
     ------
     PluginError
         The strategy or attack raised, or gave something of the wrong shape, type or value.
+    ModelError
+        No memory for a single input.
     """
     check_strategy(strategy, n_blocks)
     tally = Tally(len(targets), strategy.n_examples, model.input_shape, n_blocks)
-    total, first = len(targets) * strategy.n_examples, 0
+
+    def run(jobs: range) -> None:
+        _run_batch(jobs, strategy, model, attack, targets, stop, streams, image_shape, tally)
+        if progress is not None:
+            progress(len(jobs))
+
     with unchanged(model, attack, strategy):
-        while first < total:
-            jobs = range(first, min(first + model.batch_size, total))
-            try:
-                _run_batch(
-                    jobs, strategy, model, attack, targets, stop, streams, image_shape, tally
-                )
-            except torch.OutOfMemoryError as error:
-                if model.batch_size == 1:
-                    raise ModelError("There is no memory for even one input at a time.") from error
-                model.batch_size = max(1, min(model.batch_size, len(jobs)) // 2)
-                logger.warning("Out of memory; going on with batch_size=%d.", model.batch_size)
-                continue
-            first = jobs.stop
-            if progress is not None:
-                progress(len(jobs))
+        in_batches(model, len(targets) * strategy.n_examples, run)
     return tally.extraction(strategy, targets)
 
 
