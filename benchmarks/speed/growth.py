@@ -25,7 +25,7 @@ GROWTHS = {
         (side**2, Work("", "fc", 10, side=side)) for side in (28, 64, 112, 224)
     ],
     "pixels (CNN, 10 patterns)": [
-        (side**2, Work("", "cnn", 10, n_iter=n, side=side)) for side, n in ((28, 10), (64, 3))
+        (side**2, Work("", "cnn", 10, n_iter=n, side=side)) for side, n in ((28, 50), (64, 20))
     ],
 }
 
