@@ -240,6 +240,13 @@ def test_fingerprint_notices_changed_weights():
             flat = parameter.detach().view(-1)
             flat[-1] *= 1 + 2 * torch.finfo(dtype).eps
             assert model.fingerprint() != before
+    large = nn.Linear(64, 64).double()  # changes that cancel in a sum of bits
+    for change in (torch.neg, lambda w: 2 * w):
+        model = TorchModel(large, input_shape=(64,))
+        before = model.fingerprint()
+        with torch.no_grad():
+            large.weight.copy_(change(large.weight))
+        assert model.fingerprint() != before
 
 
 # ---------------------------------------------------------------------- device and precision

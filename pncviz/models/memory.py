@@ -40,12 +40,21 @@ def fitting_batch(row_bytes: int, device: torch.device, weight_bytes: int = 0) -
 
 
 def pass_bytes(model: TorchModel) -> int:
-    """Give the bytes that a forward pass writes for one input, the input included."""
+    """Give the bytes that a forward pass writes for one input more, the input included."""
     x = probe_inputs(model)
+    own = x.nbytes // len(x)
+    try:
+        more, less = (_written(model, part) for part in (torch.cat([x, x]), x))
+    except Exception:  # some operations cannot be watched
+        return own
+    return own + max(0, more - less) // len(x)
+
+
+def _written(model: TorchModel, x: Tensor) -> int:
     with torch.no_grad(), _Scale() as scale:
         model.logits(x)
     total: int = scale.total
-    return (x.nbytes + total) // len(x)
+    return total
 
 
 class _Scale(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTPUTS",
-    "check_weights",
     "gradient_problem",
     "layer_problem",
     "output_kind",
@@ -30,37 +29,6 @@ OUTPUTS = ("auto", "logits", "probabilities", "log_probabilities")
 _SUM_TOLERANCE = 1e-4
 #: Inputs this large drive logits out of 0..1, and leave probabilities in it.
 _FAR = 1e3
-
-
-def check_weights(module: nn.Module) -> None:
-    """Refuse weights that no gradient could pass, naming them.
-
-    Raises
-    ------
-    ModelError
-    """
-    weights: list[tuple[str, str, Tensor]] = [
-        *(("Parameter", *item) for item in module.named_parameters()),
-        *(("Buffer", *item) for item in module.named_buffers()),
-    ]
-    for what, name, value in weights:
-        if nn.parameter.is_lazy(value) or value.is_meta:
-            raise ModelError(
-                f'{what} "{name}" has no values yet; run the module once, or load its weights.'
-            )
-        if value.is_inference():
-            raise ModelError(
-                f'{what} "{name}" was made in inference mode, so no gradient can pass it; make '
-                "the module outside torch.inference_mode()."
-            )
-        if torch.isfinite(value.sum()):  # a sum hides no NaN and no infinity
-            continue
-        # Buffers may hold infinity by design, as attention masks do.
-        bad = torch.isnan(value) if what == "Buffer" else ~torch.isfinite(value)
-        if bad.any():
-            raise ModelError(
-                f'{what} "{name}" contains NaN or infinity; the model was not trained well.'
-            )
 
 
 def probe_inputs(model: TorchModel) -> Tensor:

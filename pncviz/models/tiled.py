@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pncviz.exceptions import ModelError
 from pncviz.models.torchmodel import TorchModel
+from pncviz.synthesis.chain import Chain
 
 __all__ = ["TiledModel", "Tiles"]
 
@@ -47,6 +48,11 @@ class TiledModel:
         if name == "_model":  # while unpickled or copied, before there is one
             raise AttributeError(name)
         return getattr(self._model, name)
+
+    @property
+    def chain(self) -> Chain | None:
+        """The logits as a chain of layers, if they are one."""
+        return self._model.chain
 
     def logits(self, x: Tensor) -> Tensor:
         """Map inputs to logits, one full tile after another."""

@@ -56,7 +56,7 @@ class Chain:
 
     def after_first(self) -> tuple[Linear, Chain] | None:
         """Give the first layer and what follows it, if that layer is linear in flat inputs."""
-        place = 1 if isinstance(self.links[0], Reshape) else 0
+        place = next((i for i, link in enumerate(self.links) if not isinstance(link, Reshape)), 0)
         first = self.links[place] if place < len(self.links) else None
         if not isinstance(first, Linear) or first.weight.shape[1] != math.prod(self.input_shape):
             return None

@@ -17,11 +17,8 @@ from pncviz.synthesis.slopes import Autograd, Slope, WrittenOut
 
 __all__ = ["DIVERGED_AT", "FORMS", "descend"]
 
-#: How often, in iterations, the host asks the device which rows are done.
+#: How often, in iterations, rows are looked at: who is done, who is out of bounds.
 LOOK_EVERY = 10
-#: As long as nothing happens, so many are taken at once, and again in smaller steps if it did.
-FAR = 100
-
 #: Where a descent may walk: on the input, or on the first layer where it can.
 FORMS = ("auto", "direct")
 
@@ -46,7 +43,8 @@ def descend(
     tried on the start too.
 
     Where the model is a chain of simple layers its gradient is written out rather than left to
-    autograd: the same arithmetic in less time.
+    autograd: the same arithmetic in less time. Autograd is then off in the step; with
+    ``first_layer="direct"`` the step may switch it on.
 
     Parameters
     ----------
@@ -109,7 +107,8 @@ def descend(
 
 def _make_slope(model: Model, start: Tensor, target: Target, loss: str, first_layer: str) -> Slope:
     """Choose the fastest way that the model allows."""
-    chain = getattr(model, "chain", None)
+    # Of the model's own class: a wrapper that hands on what it lacks has other logits.
+    chain = model.chain if hasattr(type(model), "chain") else None  # type: ignore[attr-defined]
     if chain is None:
         return Autograd(model, start, target, loss)
     split = chain.after_first() if first_layer == "auto" else None
@@ -123,16 +122,16 @@ def _walk(rows: Rows, slope: Slope, step: Step) -> None:
     stop, state, iteration, careful = rows.stop, None, 0, 1
     ruled = bool(rows.trace_every) or stop.max_loss is not None or stop.min_confidence is not None
     while iteration < stop.max_iter and len(rows.place):
-        n = min(LOOK_EVERY if ruled or iteration < careful else FAR, stop.max_iter - iteration)
+        n = min(LOOK_EVERY if iteration < careful else slope.at_once, stop.max_iter - iteration)
         # The start is looked at by itself: what does not move from there has taken no step.
-        n, among = n if iteration else 1, None
+        n, among = (n if not ruled else min(n, LOOK_EVERY)) if iteration else 1, None
         if not ruled:
             found, among = _glide(rows, slope, step, state, n)
             if among is None:
                 state, iteration = found, iteration + n
                 continue
+            careful = iteration + slope.at_once
             if n > LOOK_EVERY:
-                careful = iteration + n
                 continue
         state = _guarded(rows, slope, step, state, iteration, n, among=among)
         iteration += n
@@ -142,23 +141,27 @@ def _walk(rows: Rows, slope: Slope, step: Step) -> None:
 
 
 def _glide(rows: Rows, slope: Slope, step: Step, state: Any, n: int) -> tuple[Any, Tensor | None]:
-    """Take n steps without a guard; if a row ends in a strange place, take none and say which.
+    """Take n steps without a guard; if a row was in a strange place, take none and say which.
 
-    Without rules on loss or confidence a row stops between two looks only if it gets out of
-    bounds or has no gradient any more. The steps are then taken again with a guard for those
-    rows alone, so that none depends on the others.
+    Without rules on loss or confidence a row stops only if it is out of bounds or without a
+    gradient when it is looked at. The steps are then taken again with a guard for those rows
+    alone, so that none depends on the others.
     """
-    x = rows.x
-    for _ in range(n):
+    # Copies, for steps that work in place: what is taken again begins where this did.
+    x, state, looks = rows.x.clone(), _each(state, Tensor.clone), []
+    for taken in range(1, n + 1):
         gradient = slope.gradient(x)
         x, state = step(x, gradient, state)
-    size, steepness = slope.size(x), size_of(gradient)
+        if taken % LOOK_EVERY == 0 or taken == n:
+            looks.append(torch.stack([slope.size(x), size_of(gradient)]))
+    sizes, steepness = torch.stack(looks).unbind(1)
     flattest, steepest = torch.aminmax(steepness)
     # False if there is a NaN, too.
-    if size.max() <= DIVERGED_AT and flattest > 0 and steepest < torch.inf:
+    if sizes.max() <= DIVERGED_AT and flattest > 0 and steepest < torch.inf:
         rows.x, rows.n_iter = x, rows.n_iter + n
         return state, None
-    return None, ~((size <= DIVERGED_AT) & torch.isfinite(steepness) & (steepness > 0))
+    fine = (sizes <= DIVERGED_AT) & torch.isfinite(steepness) & (steepness > 0)
+    return None, ~fine.all(0)
 
 
 def _guarded(
@@ -184,6 +187,11 @@ def _guarded(
 
 
 def _select(state: Any, stays: Tensor) -> Any:
+    return _each(state, lambda part: part[stays])
+
+
+def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change each tensor of a step's state: None, a tensor, or a tuple of them."""
     if state is None:
         return None
-    return tuple(part[stays] for part in state) if isinstance(state, tuple) else state[stays]
+    return tuple(map(change, state)) if isinstance(state, tuple) else change(state)

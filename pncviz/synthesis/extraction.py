@@ -132,4 +132,7 @@ def _run_batch(
         # Copies: a strategy that works in place must not reach the result.
         abstraction = strategy.abstract(result.adversarial.detach().clone(), start.clone())
     check_abstraction(abstraction, strategy, start)
-    tally.add(jobs, places, abstraction.detach().cpu().numpy(), result, units)
+    abstraction = abstraction.detach().cpu()
+    if abstraction.dtype == torch.bfloat16:  # numpy has none
+        abstraction = abstraction.float()
+    tally.add(jobs, places, abstraction.numpy(), result, units)

@@ -20,6 +20,9 @@ norms) or bound the input (clipping), since these leave that span.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -33,10 +36,10 @@ __all__ = ["FirstLayer", "first_layer_pays"]
 
 
 def first_layer_pays(first: Linear) -> bool:
-    """Say whether the products of this form are the smaller ones, and as exact."""
+    """Say whether the products of this form are much the smaller, and nearly as exact."""
     h, d = first.weight.shape
     return (
-        h < 2 * d
+        h <= d
         and first.weight.dtype in (torch.float32, torch.float64)
         # A unit without weights moves nothing, yet has a gradient of its own.
         and bool((first.weight != 0).any(dim=1).all())
@@ -82,14 +85,22 @@ class FirstLayer(WrittenOut):
         flat = self._inputs.flatten(1)
         self._sizes = size_of(flat)
         self._back = self.tiled(self._first.backward, self.start)
-        return wanted, self.tiled(self._first.forward, flat)(flat)
+        # A copy: the layer gives a buffer that it uses again.
+        return wanted, self.tiled(self._first.forward, flat)(flat).clone()
 
     def run(self, *rows: Tensor) -> tuple[Tensor, Tensor]:
         """Give gradient and logits, from coordinates and what is prepared."""
         x, wanted, first = rows
         if self._units.size(0) != x.size(0):
-            self._units = torch.empty_like(x)
+            with torch.inference_mode(False):
+                self._units = torch.empty_like(x)
         return super().run(torch.addmm(first, x, self._product, out=self._units), wanted)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Leave out even what autograd does to be ready; the step only adds up gradients."""
+        with super().session(), torch.inference_mode():
+            yield
 
     def inputs(self, x: Tensor) -> Tensor:
         moved: Tensor = self._back(x)

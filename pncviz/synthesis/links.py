@@ -52,7 +52,8 @@ class Linear:
     def _fit(self, n: int) -> None:
         """Make room for the outputs of n rows."""
         self._n, self._sliced = n, self._slices > 1 and n <= _FEW_ROWS
-        self._out = self.weight.new_empty(n, len(self.weight))
+        with torch.inference_mode(False):  # used within that mode and without
+            self._out = self.weight.new_empty(n, len(self.weight))
 
     def forward(self, x: Tensor) -> Tensor:
         if x.size(0) != self._n:  # len(x) takes as long as a small product

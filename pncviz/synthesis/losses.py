@@ -20,7 +20,7 @@ class Loss(NamedTuple):
         From logits (n, n_units) and units (n,) to the loss of each row (n,).
     slope : callable
         From probabilities (n, n_units) and one-hot targets (n, n_units) to the gradient of the
-        summed loss to the logits; both may be overwritten by it, the first is.
+        summed loss to the logits; the probabilities may be overwritten.
     """
 
     value: Callable[[Tensor, Tensor], Tensor]

@@ -115,13 +115,17 @@ class Rows:
 
     def result(self) -> AttackResult:
         """Give the outcome of every row, in the order of the starts."""
-        host = {name: value.cpu().numpy() for name, value in self.out.items()}
+        # numpy has no bfloat16.
+        host = {
+            name: (value.double() if value.is_floating_point() else value).cpu().numpy()
+            for name, value in self.out.items()
+        }
         return AttackResult(
             adversarial=self.inputs,
             n_iter=host["n_iter"],
             stop_reason=np.array(STOP_REASONS)[host["reason"]],
-            loss=host["loss"].astype(np.float64),
-            confidence=host["confidence"].astype(np.float64),
+            loss=host["loss"],
+            confidence=host["confidence"],
             trace=self._traced(),
         )
 
@@ -132,5 +136,5 @@ class Rows:
         values = np.full((2, len(self.out["loss"]), len(grid)), np.nan)
         for iteration, *columns in self.traces:
             for value, column in zip(values, columns, strict=True):
-                value[:, iteration // self.trace_every] = column.cpu().numpy()
+                value[:, iteration // self.trace_every] = column.double().cpu().numpy()
         return Trace(iteration=grid, loss=values[0], confidence=values[1])

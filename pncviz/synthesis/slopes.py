@@ -19,6 +19,10 @@ __all__ = ["Autograd", "Slope", "WrittenOut", "as_given"]
 #: ``tiled(function, *likes)`` gives the function with rows kept apart to the bit.
 Tiled: TypeAlias = Callable[..., Callable[..., Any]]
 
+#: As long as nothing happens, so many iterations are taken before the host looks, and again in
+#: smaller steps if something did.
+_FAR = 100
+
 #: Fewer multiplications than this per pass take longer on several threads than on one.
 _FEW = 2**20
 
@@ -42,6 +46,9 @@ class Slope:
     loss : str
         A key of :data:`LOSSES`.
     """
+
+    #: Iterations to take before anything is asked. Few, where taking them again costs much.
+    at_once = 10
 
     def __init__(self, model: Model, start: Tensor, target: Target, loss: str) -> None:
         self.model, self.start, self.loss = model, start, LOSSES[loss]
@@ -91,15 +98,19 @@ class Autograd(Slope):
     """The reference: torch differentiates, whatever the model is."""
 
     def gradient(self, x: Tensor) -> Tensor:
-        return self.full(x)[2]
+        return self._differentiated(x)[1]
 
     def full(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, gradient = self._differentiated(x)
+        return *self.grade(logits), gradient
+
+    def _differentiated(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
         logits = self.model.logits(x)
         value = self.loss.value(logits, self.codes)
         # Weights of the sum over rows: one, or minus one to climb.
         (gradient,) = torch.autograd.grad(value, x, torch.full_like(value, self.sign))
-        return *self.grade(logits.detach()), gradient
+        return logits.detach(), gradient
 
 
 class WrittenOut(Slope):
@@ -112,6 +123,8 @@ class WrittenOut(Slope):
     chain : Chain
         The model's logits, or what of them comes after the coordinates.
     """
+
+    at_once = _FAR
 
     def __init__(self, model: Model, start: Tensor, target: Target, loss: str, chain: Chain):
         super().__init__(model, start, target, loss)
@@ -160,7 +173,7 @@ class WrittenOut(Slope):
         try:
             if small and threads > 1:
                 torch.set_num_threads(1)
-            with torch.inference_mode():
+            with torch.no_grad():
                 yield
         finally:
             if small and threads > 1:
