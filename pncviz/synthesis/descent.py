@@ -122,9 +122,9 @@ def _walk(rows: Rows, slope: Slope, step: Step) -> None:
     stop, state, iteration, careful = rows.stop, None, 0, 1
     ruled = bool(rows.trace_every) or stop.max_loss is not None or stop.min_confidence is not None
     while iteration < stop.max_iter and len(rows.place):
-        n = min(LOOK_EVERY if iteration < careful else slope.at_once, stop.max_iter - iteration)
         # The start is looked at by itself: what does not move from there has taken no step.
-        n, among = (n if not ruled else min(n, LOOK_EVERY)) if iteration else 1, None
+        most = LOOK_EVERY if ruled or iteration < careful else slope.at_once
+        n, among = min(most, stop.max_iter - iteration) if iteration else 1, None
         if not ruled:
             found, among = _glide(rows, slope, step, state, n)
             if among is None:
