@@ -153,8 +153,8 @@ def _glide(rows: Rows, slope: Slope, step: Step, state: Any, n: int) -> tuple[An
         gradient = slope.gradient(x)
         x, state = step(x, gradient, state)
         if taken % LOOK_EVERY == 0 or taken == n:
-            looks.append(torch.stack([slope.size(x), size_of(gradient)]))
-    sizes, steepness = torch.stack(looks).unbind(1)
+            looks.append((slope.size(x), size_of(gradient)))
+    sizes, steepness = (torch.stack(part) for part in zip(*looks, strict=True))
     flattest, steepest = torch.aminmax(steepness)
     # False if there is a NaN, too.
     if sizes.max() <= DIVERGED_AT and flattest > 0 and steepest < torch.inf:

@@ -109,7 +109,7 @@ class FirstLayer(WrittenOut):
     def size(self, x: Tensor) -> Tensor:
         # |x_0 + W^T u| <= |x_0| + |u| |W| by Cauchy and Schwarz; exact where that is much.
         bound: Tensor = self._sizes + torch.linalg.vector_norm(x, dim=1) * self._reach
-        if bool((bound <= DIVERGED_AT).all()):
+        if bound.max() <= DIVERGED_AT:  # False if there is a NaN
             return bound
         return size_of(self.inputs(x))
 

@@ -24,8 +24,8 @@ MAX_ITER, MAX_LOSS, MIN_CONFIDENCE, VANISHED, DIVERGED = range(len(STOP_REASONS)
 
 def size_of(x: Tensor) -> Tensor:
     """Give the largest magnitude of each row; NaN if it holds one."""
-    size: Tensor = torch.linalg.vector_norm(x.flatten(1), ord=torch.inf, dim=1)
-    return size
+    flat = x if x.ndim == 2 else x.flatten(1)
+    return flat.abs().amax(1)
 
 
 class Rows:
