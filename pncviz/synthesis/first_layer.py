@@ -92,8 +92,7 @@ class FirstLayer(WrittenOut):
         """Give gradient and logits, from coordinates and what is prepared."""
         x, wanted, first = rows
         if self._units.size(0) != x.size(0):
-            with torch.inference_mode(False):
-                self._units = torch.empty_like(x)
+            self._units = torch.empty_like(x)
         return super().run(torch.addmm(first, x, self._product, out=self._units), wanted)
 
     @contextmanager

@@ -47,17 +47,19 @@ class Linear:
         self.bias = weight.new_zeros(len(weight)) if bias is None else bias
         self._turned = weight.t()
         self._slices = _slices(weight)
-        self._fit(0)
+        self._fit(weight[:0])
 
-    def _fit(self, n: int) -> None:
-        """Make room for the outputs of n rows."""
-        self._n, self._sliced = n, self._slices > 1 and n <= _FEW_ROWS
-        with torch.inference_mode(False):  # used within that mode and without
-            self._out = self.weight.new_empty(n, len(self.weight))
+    def _fit(self, x: Tensor) -> None:
+        """Make room for the outputs of these rows, of their kind: others are slower, or refused."""
+        self._n, self._inference = x.size(0), x.is_inference()
+        self._sliced = self._slices > 1 and self._n <= _FEW_ROWS
+        with torch.inference_mode(self._inference):
+            self._out = self.weight.new_empty(self._n, len(self.weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.size(0) != self._n:  # len(x) takes as long as a small product
-            self._fit(x.size(0))
+        # len(x) would take as long as a small product.
+        if x.size(0) != self._n or x.is_inference() != self._inference:
+            self._fit(x)
         if self._sliced:
             return self._sliced_forward(x)
         return torch.addmm(self.bias, x, self._turned, out=self._out)
