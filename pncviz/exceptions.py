@@ -22,6 +22,7 @@ __all__ = [
     "PncvizError",
     "PncvizWarning",
     "ResultError",
+    "StudyError",
     "UnknownNameError",
 ]
 
@@ -76,6 +77,10 @@ class ChecksumError(DatasetError):
 
 class ResultError(PncvizError, ValueError):
     """A labelled dataset, or a file of one, that breaks the schema."""
+
+
+class StudyError(PncvizError, ValueError):
+    """A study file, or the folder of a study, that cannot be used; names the path or the key."""
 
 
 class PncvizWarning(UserWarning):

@@ -1,0 +1,148 @@
+"""The list of what is finished: one line each, appended last, never rewritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pncviz.study.identity import canonical
+
+__all__ = ["Line", "Manifest"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finished item.
+
+    Attributes
+    ----------
+    kind, key : str
+    file : str
+        Below the folder, with ``/``.
+    size : int
+        Bytes.
+    sha256 : str
+        Of the file.
+    seconds : float
+        What it took; 0 where a finished file was adopted.
+    identity : dict
+        What it is the result of.
+    """
+
+    kind: str
+    key: str
+    file: str
+    size: int
+    sha256: str
+    seconds: float
+    identity: dict[str, Any]
+
+    def text(self) -> str:
+        """Give the line as it is written, with a sum of itself."""
+        body = canonical(asdict(self))
+        return canonical({"sum": _sum(body), "item": json.loads(body)}) + "\n"
+
+    @classmethod
+    def read(cls, text: bytes) -> Line | None:
+        """Undo :meth:`text`; None for what is no whole line."""
+        try:
+            raw = json.loads(text)
+            whole = raw["sum"] == _sum(canonical(raw["item"]))
+            return cls(**raw["item"]) if whole else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def _sum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+class Manifest:
+    """The lines of one folder, read on from where the last look ended.
+
+    Several processes may append at once: each does so whole, under a lock of the operating system.
+
+    Parameters
+    ----------
+    path : Path
+        Need not be there yet.
+
+    Attributes
+    ----------
+    lines : dict of str to Line
+        The latest by key.
+    history : list of Line
+        All, in the order of the file.
+    damaged : int
+        Lines that were cut off or changed; they count as not written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = Manifest(Path(folder) / "manifest.jsonl")
+    ...     manifest.append(Line("cell", "k", "cells/k.nc", 3, "0" * 64, 1.5, {"seed": 0}))
+    ...     Manifest(manifest.path).refresh()["k"].identity
+    {'seed': 0}
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: dict[str, Line] = {}
+        self.history: list[Line] = []
+        self.damaged = 0
+        self._read = 0
+
+    def refresh(self) -> Mapping[str, Line]:
+        """Read what has been appended since, and give the latest line of each key."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:
+            return self.lines
+        whole = new.rfind(b"\n") + 1  # what follows may still be being written
+        self._read += whole
+        for text in new[:whole].splitlines():
+            if not text:
+                continue
+            line = Line.read(text)
+            if line is None:
+                self.damaged += 1
+            else:
+                self.lines[line.key] = line
+                self.history.append(line)
+        return self.lines
+
+    def append(self, line: Line) -> None:
+        """Add a line, on the disk when this returns."""
+        with self._locked():
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                text = line.text().encode()
+                # A writer that lost its power may have left half a line.
+                if not _ends_line(descriptor):
+                    text = b"\n" + text
+                os.write(descriptor, text)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self.refresh()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with FileLock(self.path.with_name(self.path.name + ".lock")):
+            yield
+
+
+def _ends_line(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
