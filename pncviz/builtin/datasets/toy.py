@@ -89,11 +89,16 @@ def tiling() -> Dataset:
     return _patches([(0, 0), (0, 3), (3, 0), (3, 3)])
 
 
-def overlapping() -> Dataset:
+def overlapping(*, corners: bool = False) -> Dataset:
     """Make the paper's overlapping set: four 3x3 patches that overlap in a 6x6 image.
 
     Ones on zeros, top-left corners (1, 1), (1, 2), (2, 1), (2, 2); one sample a class, and the
     test part equals the training part. Min-max PNCs differ from their classes.
+
+    Parameters
+    ----------
+    corners : bool, default=False
+        Instead, 4x4 patches in the four corners of the image, which overlap as well.
 
     Returns
     -------
@@ -109,13 +114,15 @@ def overlapping() -> Dataset:
     >>> overlapping().X.sum(axis=0).max()  # all four share the middle
     np.float32(4.0)
     """
+    if corners:
+        return _patches([(0, 0), (0, 2), (2, 0), (2, 2)], side=4)
     return _patches([(1, 1), (1, 2), (2, 1), (2, 2)])
 
 
-def _patches(corners: Sequence[tuple[int, int]]) -> Dataset:
+def _patches(places: Sequence[tuple[int, int]], side: int = 3) -> Dataset:
     X = np.zeros((4, 1, 6, 6), dtype=np.float32)
-    for image, (row, column) in zip(X, corners, strict=True):
-        image[0, row : row + 3, column : column + 3] = 1
+    for image, (row, column) in zip(X, places, strict=True):
+        image[0, row : row + side, column : column + side] = 1
     y = np.arange(4)
     return Dataset(
         X=X,

@@ -1,0 +1,157 @@
+"""What a collected study comes to: one row per combination, over seeds and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pncviz.exceptions import StudyError
+from pncviz.inference import mean_interval
+from pncviz.metrics import find_metric
+
+__all__ = ["GROUPED", "rows_of", "summarize_study"]
+
+#: A row of the table for every combination of these.
+GROUPED = ("architecture", "optimizer", "strategy", "attack")
+
+_NAMES = {
+    "n_seeds": "seeds finished",
+    "n_failed": "cells that failed",
+    "similarity": "own-class similarity, mean over classes and seeds",
+    "lower": "interval of the mean from",
+    "upper": "interval of the mean to",
+    "interval_over": "what the interval is over",
+    "share_of_ceiling": "similarity as a share of the noise ceiling, mean",
+    "hits": "patterns nearest to their own class's contrast, mean over seeds",
+    "least_hits": "fewest hits of a seed",
+    "n_classes": "classes",
+    "identification_p": "p of the identification, the largest of the seeds",
+    "succeeded": "share of patterns that reached their class",
+    "least_confidence": "least confidence of a class's adversarial examples",
+    "n_iter": "updates, median over classes and seeds",
+    "test_accuracy": "accuracy on the test samples, mean over seeds",
+    "test_loss": "loss on the test samples, mean over seeds",
+}
+
+
+def summarize_study(tree: xr.DataTree, *, confidence_level: float = 0.95) -> xr.DataTree:
+    """Average a collected study over classes and seeds, with intervals.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Of :func:`collect_study`.
+    confidence_level : float, default=0.95
+
+    Returns
+    -------
+    xarray.DataTree
+        A node per dataset with dimensions (architecture, optimizer, strategy, attack), where
+        similarities have ``metric``, too. ``lower`` and ``upper`` are of the mean: over seeds if
+        there are two (Student's t, or a bootstrap from eight), else over classes
+        (``interval_over``). ``share_of_ceiling``, ``hits``, ``least_hits``, ``identification_p``
+        (the largest), ``succeeded`` (a share), ``least_confidence``, ``n_iter`` (the median),
+        ``test_accuracy``, ``test_loss``, ``n_seeds``, ``n_failed``. NaN where no cell is finished.
+
+    Raises
+    ------
+    StudyError
+        Not a collected study.
+    """
+    if tree.attrs.get("kind") != "study":
+        raise StudyError("`tree` must be a study collected by collect_study.")
+    nodes = {name: _summary(node.to_dataset(), confidence_level) for name, node in tree.items()}
+    found = xr.DataTree.from_dict(nodes)
+    found.attrs = dict(tree.attrs)
+    return found
+
+
+def _summary(node: xr.Dataset, confidence_level: float) -> xr.Dataset:
+    over = ("seed", "label")
+    done = node["state"] == "done"
+    own = node["own_similarity"]
+    ceiling = node["ceiling"] if "ceiling" in node else xr.full_like(own, np.nan)
+    found = {
+        "n_seeds": done.sum("seed"),
+        "n_failed": (node["state"] == "failed").sum("seed"),
+        "similarity": own.mean(over),
+        "share_of_ceiling": (own / ceiling.where(ceiling > 0)).mean(over),
+        "hits": node["hits"].mean("seed"),
+        "least_hits": node["hits"].min("seed"),
+        "n_classes": node["succeeded"].notnull().sum("label").max("seed"),
+        "identification_p": node["identification_p"].max("seed"),
+        "succeeded": node["succeeded"].mean(over),
+        "least_confidence": node["confidence"].min(over),
+        "n_iter": node["n_iter"].median(over),
+    }
+    for name in ("test_accuracy", "test_loss"):
+        if name in node:
+            found[name] = node[name].mean("seed")
+    table = xr.Dataset(found).assign_coords(metric=node["metric"])
+    table = table.merge(_intervals(own, confidence_level)).drop_attrs()
+    for name, array in table.data_vars.items():
+        array.attrs = {"long_name": _NAMES[str(name)], "units": "1"}
+    return table
+
+
+def _intervals(own: xr.DataArray, confidence_level: float) -> xr.Dataset:
+    """Give an interval of each mean: over seeds if two are there, else over classes."""
+    cases = own.transpose(*GROUPED, "metric", "seed", "label")
+    shape = cases.shape[:-2]
+    lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
+    over = np.full(shape, "none", dtype="<U7")
+    ranges = [find_metric(name).range for name in own["metric"].values.tolist()]
+    for at in np.ndindex(shape):
+        values = cases.values[at]
+        values = values[~np.isnan(values).all(axis=-1)]
+        units, name = (values.mean(-1), "seeds") if len(values) > 1 else (values.ravel(), "classes")
+        if len(units) > 1 and np.isfinite(units).all():
+            told = mean_interval(
+                xr.DataArray(units, dims="unit"), "unit", confidence_level=confidence_level
+            )
+            least, most = ranges[at[-1]]  # Student's t of two seeds reaches far
+            lower[at] = max(float(told["lower"]), least)
+            upper[at] = min(float(told["upper"]), most)
+            over[at] = name
+    dims = cases.dims[:-2]
+    return xr.Dataset(
+        {"lower": (dims, lower), "upper": (dims, upper), "interval_over": (dims, over)}
+    )
+
+
+def rows_of(summary: xr.DataTree, metric: str | None = None) -> Iterator[dict[str, Any]]:
+    """Give the table's rows, dataset by dataset: those with a finished or failed cell.
+
+    Parameters
+    ----------
+    summary : xarray.DataTree
+        Of :func:`summarize_study`.
+    metric : str, optional
+        By default each dataset's first.
+
+    Yields
+    ------
+    dict
+        ``dataset``, the four axes and ``metric`` as strings; numbers as floats.
+
+    Raises
+    ------
+    StudyError
+        No such metric.
+    """
+    for name, node in summary.items():
+        table = node.to_dataset()
+        known = table["metric"].values.tolist()
+        chosen = known[0] if metric is None else metric
+        if chosen not in known:
+            raise StudyError(f'{name} has no metric "{chosen}"; it has {", ".join(known)}.')
+        table = table.sel(metric=chosen)
+        for place in product(*(table[axis].values.tolist() for axis in GROUPED)):
+            row = table.sel(dict(zip(GROUPED, place, strict=True)))
+            if row["n_seeds"] or row["n_failed"]:
+                numbers = {str(key): row[key].item() for key in row.data_vars}
+                yield {"dataset": name, **dict(zip(GROUPED, place, strict=True)), **numbers}
