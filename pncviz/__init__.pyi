@@ -48,6 +48,10 @@ from .specs import Stop as Stop
 from .specs import Strategy as Strategy
 from .specs import StrategySpec as StrategySpec
 from .specs import Target as Target
+from .study import collect_study as collect_study
+from .study import load_study as load_study
+from .study import run_study as run_study
+from .study import summarize_study as summarize_study
 from .training import load_classifier as load_classifier
 from .training import make_classifier as make_classifier
 from .training import save_classifier as save_classifier
@@ -79,6 +83,7 @@ __all__ = [
     "band_similarity",
     "calibrate_null",
     "class_means_from_contrasts",
+    "collect_study",
     "compare",
     "concat_patterns",
     "example_convergence",
@@ -91,6 +96,7 @@ __all__ = [
     "load",
     "load_classifier",
     "load_dataset",
+    "load_study",
     "make_attack",
     "make_classifier",
     "make_strategy",
@@ -100,10 +106,12 @@ __all__ = [
     "pattern_confusion",
     "positive_negative_contrast",
     "register",
+    "run_study",
     "save",
     "save_classifier",
     "similarity_matrix",
     "split_half_reliability",
+    "summarize_study",
     "summary",
     "template_accuracy",
 ]

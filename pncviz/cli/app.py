@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pncviz.cli import commands, lists, reports, results
+from pncviz.cli import commands, lists, reports, results, studies
 from pncviz.cli.common import state
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(lists.plugins, name="plugins")
 app.add_typer(lists.datasets, name="datasets")
+app.add_typer(studies.study, name="study")
 for command in (
     commands.demo,
     commands.train,
@@ -70,8 +71,8 @@ def main() -> None:
     warnings.showwarning = _tell_warning
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+    except KeyboardInterrupt as interrupt:
+        typer.echo(_one_line(interrupt) or "interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (… | head): nothing more to say, also not at exit.

@@ -14,6 +14,9 @@ from pncviz.training import make_classifier
 
 __all__ = ["check_plan"]
 
+#: What is made at once, and so checked at once.
+_CHECKED = (("architecture", "optimizer", "training"), ("strategy", "attack", "extraction"))
+
 
 def check_plan(plan: Plan, missing: Sequence[Item]) -> None:
     """Make every part that missing items name, and throw it away.
@@ -26,7 +29,7 @@ def check_plan(plan: Plan, missing: Sequence[Item]) -> None:
     seen: set[str] = set()
     for item in missing:
         what = item.identity
-        for axes in (("architecture", "optimizer", "training"), ("strategy", "attack", "extraction")):
+        for axes in _CHECKED:
             parts = canonical([what.get(axis) for axis in axes])
             if axes[0] not in what or parts in seen:
                 continue

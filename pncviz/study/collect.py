@@ -138,11 +138,12 @@ def _put(room: xr.Variable, at: tuple[int, ...], variable: xr.Variable, what: st
 
 
 def _coords(result: xr.Dataset, known: dict[str, xr.Variable]) -> dict[str, xr.Variable]:
-    kept = {dim for name, array in result.data_vars.items() if name not in _LEFT for dim in array.dims}
+    shown = (array for name, array in result.data_vars.items() if name not in _LEFT)
+    kept = {dim for array in shown for dim in array.dims}
     found = {}
     for name, array in result.coords.items():
         if set(array.dims) <= kept:
-            if name in known and not known[str(name)].equals(array.variable):
+            if name in known and not array.variable.equals(known[str(name)]):
                 raise StudyError(f"Cells differ in `{name}`; put them into studies of their own.")
             found[str(name)] = array.variable
     return found
@@ -156,10 +157,8 @@ def _with_contrasts(node: xr.Dataset, folder: Folder, cells: list[Cell]) -> xr.D
         for name in _CONTRAST:
             node[name] = contrasts[name].variable
     # Objects would not fit into a file.
-    for name, array in node.data_vars.items():
-        if array.dtype.kind == "O":
-            node[name] = array.astype(str)
-    return node
+    text = {name: array.astype(str) for name, array in node.items() if array.dtype.kind == "O"}
+    return node.assign(text)
 
 
 def save_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:

@@ -43,7 +43,7 @@ class _Table(BaseModel):
 
 
 class Part(_Table):
-    """A named part: a string, or ``{ name = "aai", as = "aai-100", params = { n_examples = 100 } }``.
+    """A named part: a string, or a table such as ``{ name = "noise", params = { scale = 0.1 } }``.
 
     ``as`` is what the collected results call it; by default the name with its parameters.
     """

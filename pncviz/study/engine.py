@@ -54,7 +54,9 @@ class Engine:
         scheduler: str | None = None,
     ) -> None:
         if backend not in BACKENDS:
-            raise ParameterError(f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}.")
+            raise ParameterError(
+                f"`backend` must be one of {', '.join(BACKENDS)}, got {backend!r}."
+            )
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
             raise ParameterError(f"`n_jobs` must be a positive integer or -1, got {n_jobs!r}.")
         if scheduler is not None and backend != "dask":
@@ -90,7 +92,8 @@ class Engine:
             try:
                 client = Client(self.scheduler)
             except (OSError, ValueError) as error:
-                raise StudyError(f"The scheduler {self.scheduler} does not answer: {error}.") from error
+                told = f"The scheduler {self.scheduler} does not answer: {error}."
+                raise StudyError(told) from error
             with client:
                 yield
             return
@@ -107,7 +110,7 @@ class Engine:
 
         Raises
         ------
-        ProcessDied
+        ProcessDiedError
             A process was killed, so some items have no answer.
         """
         if apart:
@@ -130,7 +133,7 @@ class Engine:
         except Exception as error:
             if type(error).__name__ in _DEATHS:
                 self._kill()
-                raise ProcessDied(str(error)) from error
+                raise ProcessDiedError(str(error)) from error
             raise
 
     def _kill(self) -> None:
@@ -144,7 +147,7 @@ class Engine:
 _DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "CancelledError"}
 
 
-class ProcessDied(RuntimeError):
+class ProcessDiedError(RuntimeError):
     """A worker process was killed: out of memory, most often."""
 
 

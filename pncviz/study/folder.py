@@ -21,7 +21,7 @@ from pncviz.study.identity import canonical
 from pncviz.study.manifest import Line, Manifest
 from pncviz.study.plan import Item, Plan
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "known_identity"]
 
 _PLACES = {
     "contrast": ("contrasts", ".nc"),
@@ -153,18 +153,19 @@ class Folder:
         if not path.is_file():
             return False
         try:
-            if item.kind == "model":
-                from pncviz.training import read_info
-
-                known = read_info(path)["study"]
-            else:
-                known = json.loads(load(path).attrs["study"])
+            known = known_identity(item.kind, path)
         except (PncvizError, KeyError, ValueError):
             return False
         if canonical(known) != canonical(item.identity):
             return False
         self.commit(item, 0.0)
         return True
+
+    def files(self) -> list[Path]:
+        """List every file of an item: finished or not, why it failed, who claims it."""
+        places = (*(place for place, _ in _PLACES.values()), "failures", "claims")
+        found = (path for place in places for path in (self.root / place).iterdir())
+        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
     # ------------------------------------------------------------------- claims, failures
 
@@ -187,6 +188,13 @@ class Folder:
         finally:
             lock.release()
 
+    def is_claimed(self, key: str) -> bool:
+        """Whether a process is at work on an item, as far as can be told without a claim."""
+        if not self._claim(key).exists():
+            return False
+        with self.claimed(key) as mine:
+            return not mine
+
     def _claim(self, key: str) -> Path:
         return self.root / "claims" / f"{key}.lock"
 
@@ -206,6 +214,23 @@ class Folder:
         except (OSError, ValueError):
             return None
         return record if isinstance(record, dict) else None
+
+
+def known_identity(kind: str, path: Path) -> object:
+    """Read what a finished file is the result of, after checking all of it.
+
+    Raises
+    ------
+    ResultError, ModelError
+        It is damaged.
+    KeyError, ValueError
+        It does not say.
+    """
+    if kind == "model":
+        from pncviz.training import read_info
+
+        return read_info(path)["study"]
+    return json.loads(load(path).attrs["study"])
 
 
 def _sum_of(path: Path) -> tuple[int, str]:

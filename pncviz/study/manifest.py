@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Line:
     ----------
     kind, key : str
     file : str
-        Below the folder, with ``/``.
+        Below the folder, with ``/``; empty in a line that takes an earlier one back.
     size : int
         Bytes.
     sha256 : str
@@ -118,8 +118,10 @@ class Manifest:
             if line is None:
                 self.damaged += 1
             else:
-                self.lines[line.key] = line
                 self.history.append(line)
+                self.lines[line.key] = line
+                if not line.file:
+                    del self.lines[line.key]
         return self.lines
 
     def append(self, line: Line) -> None:
@@ -136,6 +138,11 @@ class Manifest:
             finally:
                 os.close(descriptor)
         self.refresh()
+
+    def withdraw(self, key: str) -> None:
+        """Take an item's line back, because its file was removed on purpose."""
+        if key in self.lines:
+            self.append(replace(self.lines[key], file="", size=0, sha256="", seconds=0.0))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -130,7 +130,7 @@ def _points(grid: Grid) -> Iterator[dict[str, Any]]:
 
 def _items(grid: Grid, point: Mapping[str, Part | Any]) -> list[Item]:
     """Give what one cell needs, and the cell itself last."""
-    config = {axis: getattr(part, "config", part) for axis, part in point.items()}
+    config: dict[str, Any] = {a: getattr(part, "config", part) for a, part in point.items()}
     tables = {name: getattr(grid, name).model_dump() for name in ("training", "extraction")}
     comparison = grid.comparison.model_dump()
     data = {"dataset": config["dataset"], "data": fingerprint(config["dataset"])}

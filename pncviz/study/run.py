@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pncviz.study.config import Study, load_study
-from pncviz.study.engine import Engine, ProcessDied
+from pncviz.study.engine import Engine, ProcessDiedError
 from pncviz.study.folder import Folder
 from pncviz.study.identity import differences
 from pncviz.study.plan import Item, Plan, make_plan
@@ -209,7 +209,7 @@ class _Runner:
             try:
                 for answer in self.engine.answers(list(pending.values()), apart=apart):
                     self._take(answer, pending)
-            except ProcessDied as error:
+            except ProcessDiedError as error:
                 if apart:  # the first one without an answer was alone in its process
                     item = next(iter(pending.values()))
                     message = f"Its process was killed, most often for want of memory: {error}"

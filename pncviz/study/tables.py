@@ -93,8 +93,8 @@ def _summary(node: xr.Dataset, confidence_level: float) -> xr.Dataset:
             found[name] = node[name].mean("seed")
     table = xr.Dataset(found).assign_coords(metric=node["metric"])
     table = table.merge(_intervals(own, confidence_level)).drop_attrs()
-    for name, array in table.data_vars.items():
-        array.attrs = {"long_name": _NAMES[str(name)], "units": "1"}
+    for key, array in table.items():
+        array.attrs = {"long_name": _NAMES[str(key)], "units": "1"}
     return table
 
 

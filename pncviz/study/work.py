@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from pncviz.comparison import compare
 from pncviz.contrast import positive_negative_contrast
@@ -96,11 +97,12 @@ def work(root: str, item: Item) -> Answer:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: the same bits everywhere, and no threads that wait in circles."""
+    """Keep torch and BLAS to one thread: the same bits everywhere, and no threads that spin."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):  # sums of two threads have other last bits than those of one
+            yield
     finally:
         torch.set_num_threads(before)
 
