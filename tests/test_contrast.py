@@ -137,7 +137,7 @@ def test_memory_mapped_and_dask(data, tmp_path):
 
 
 def test_dask_is_read_chunk_by_chunk():
-    """No more than one chunk of a dask array is computed at a time."""
+    """A dask array is computed as it is cut, and once."""
     import dask.array
 
     sizes = []

@@ -6,6 +6,8 @@ import os
 import pickle
 import random
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -505,6 +507,64 @@ def test_learning_rates_by_optimizer():
     assert make_classifier("fc", lr=0.3).lr == 0.3
 
 
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_no_weight_decay_changes_no_bit(kind, few):
+    """By default the weights are those of an optimizer that is told nothing of weight decay."""
+
+    class Plain(kind):
+        def __init__(self, params, lr, weight_decay):
+            super().__init__(params, lr=lr)
+
+    name = kind.__name__.lower()
+    ours = [
+        make_classifier("fc", optimizer=name, hidden=[8], max_epochs=3, **decay)
+        for decay in ({}, {"weight_decay": 0.0}, {"weight_decay": 0.01})
+    ]
+    plain = clone(ours[0]).set_params(optimizer=Plain)
+    weights = [trained(net, *few)[0].module_.state_dict() for net in (plain, *ours)]
+    same = [
+        all(torch.equal(value, weights[0][name]) for name, value in one.items()) for one in weights
+    ]
+    assert same == [True, True, True, False]
+
+
+def test_a_step_with_weight_decay(few):
+    """One full-batch step of SGD is W − lr · (gradient + decay · W), of weights and biases."""
+    X, y = few
+    lr, decay = 0.05, 0.3
+    net = make_classifier("fc", hidden=[8], lr=lr, weight_decay=decay, max_epochs=1, batch_size=-1)
+    torch.manual_seed(3)
+    net.fit(X, y)
+    torch.manual_seed(3)
+    module = clone(net).set_params(module__input_shape=(64,), module__n_classes=10).initialize()
+    module = module.module_.double()
+    loss = torch.nn.functional.cross_entropy(
+        module(torch.from_numpy(X).double()), torch.from_numpy(y)
+    )
+    before = dict(module.named_parameters())
+    gradients = torch.autograd.grad(loss, list(before.values()))
+    for (name, value), gradient in zip(before.items(), gradients, strict=True):
+        expected = value - lr * (gradient + decay * value)
+        found = dict(net.module_.named_parameters())[name]
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [-1e-4, math.nan, math.inf, True, "0.1", None])
+def test_weight_decays_that_are_none(value):
+    """Negative and endless weight decays, and what is no number, are refused by name."""
+    match = f"`weight_decay` must be 0 or a positive finite number, got {value!r}"
+    with pytest.raises(ParameterError, match=match):
+        make_classifier("fc", weight_decay=value)
+
+
+def test_the_command_line_takes_a_weight_decay(tmp_path):
+    """`pncviz train --weight-decay` trains with it, and its file says so."""
+    out = tmp_path / "net.safetensors"
+    words = ["train", "digits", "--out", out, "--max-epochs", "1", "--weight-decay", "0.25"]
+    subprocess.run([sys.executable, "-m", "pncviz", *words], check=True, capture_output=True)
+    assert read_info(out)["weight_decay"] == 0.25
+
+
 def test_clones_keep_every_parameter():
     """Sklearn's clone gives an unfitted net of the same parameters, architecture included."""
     net = make_classifier("cnn", lr=0.3, stop_loss=0.1, batch_norm=True, **SMALL_CNN)
@@ -564,6 +624,32 @@ def test_a_file_gives_the_same_predictions(architecture, digits, tmp_path):
         "adam",
     )
     assert info["history"]["train_loss"] == pytest.approx(net.history[-1, "train_loss"])
+
+
+@pytest.mark.parametrize("decay", [0, 1e-4, np.float32(0.25)])
+def test_a_file_keeps_the_weight_decay(decay, tmp_path):
+    """It is in the header, and the loaded net trains on with it."""
+    net = make_classifier("fc", hidden=[4], weight_decay=decay, max_epochs=1)
+    net.fit(np.eye(4, dtype=np.float32), np.arange(4))
+    path = save_classifier(net, tmp_path / "net.safetensors")
+    assert read_info(path)["weight_decay"] == decay
+    assert load_classifier(path).optimizer_.param_groups[0]["weight_decay"] == decay
+
+
+def test_files_from_before_weight_decay(saved):
+    """A file that does not say is of a net without."""
+    from pncviz.training.files import _digest
+
+    with safe_open(saved, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no mapping
+
+    def older(info):
+        info = {key: value for key, value in info.items() if key != "weight_decay"}
+        return info | {"sha256": _digest(info, state)}
+
+    rewrite(saved, older)
+    assert "weight_decay" not in read_info(saved)
+    assert load_classifier(saved).optimizer_.param_groups[0]["weight_decay"] == 0
 
 
 def test_a_file_gives_the_same_patterns(small, tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pncviz.contrast.sums import class_sums, ranks
+from pncviz.contrast.sums import LOOKED_UP, class_sums, ranks
 from pncviz.data import encode_labels
 from pncviz.exceptions import LabelError, ParameterError
 
@@ -96,51 +97,70 @@ class Accumulator:
 
     def add(self, X: Any, labels: NDArray[Any]) -> None:
         """Add samples by their labels."""
-        found, codes = encode_labels(labels)
-        classes = self._union(found)
+        classes, codes = self._encode(labels)
         self._check_size(classes)
-        codes = encode_labels(found, classes)[1][codes]
-        blocks = self._blocks(classes, codes)
         k = len(classes)
-        places = blocks * k + codes
+        places = self._places(classes, codes)
         sums = class_sums(X, places, self._n * k)
-        counts = np.bincount(places, minlength=self._n * k)
-        self._take(classes, codes, sums, counts)
+        self._take(classes, _count(codes, k), sums, _count(places, self._n * k))
 
-    def add_weighted(self, X: Any, classes: NDArray[Any], weights: NDArray[Any]) -> None:
+    def add_weighted(self, X: NDArray[Any], classes: NDArray[Any], weights: NDArray[Any]) -> None:
         """Add samples by their shares (n_samples, n_classes) in ``classes``."""
         self._check_size(classes)
         codes = weights.argmax(axis=1)
-        k, blocks = len(classes), self._blocks(classes, codes)
+        k = len(classes)
+        blocks = self._places(classes, codes) // k
         sums, counts = [], []
         for block in range(self._n):
             rows = slice(None) if self._n == 1 else blocks == block
             sums.append(class_sums(X[rows], weights[rows], k))
             counts.append(weights[rows].sum(axis=0))
-        self._take(classes, codes, np.stack(sums), np.stack(counts))
+        self._take(classes, _count(codes, k), np.stack(sums), np.stack(counts))
 
-    def _blocks(self, classes: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Deal the samples of each class out in turn, whatever order they come in."""
+    def _encode(self, labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Give all classes, and the labels as positions in them, in as few bytes as they need."""
+        # A slice at a time, since sorting labels takes many times what they do.
+        parts = [_small(*np.unique(labels[rows], return_inverse=True)) for rows in _slices(labels)]
+        found = np.unique(np.concatenate([some for some, _ in parts]))
+        classes = self._union(found)
+        positions = encode_labels(found, classes)[1].astype(np.min_scalar_type(len(classes)))
+        codes = np.concatenate(
+            [positions[np.searchsorted(found, some)][part] for some, part in parts]
+        )
+        return classes, codes
+
+    def _places(self, classes: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+        """Deal the samples of each class out to the blocks in turn: block × n_classes + code."""
         if self._n == 1:
-            return np.zeros_like(codes)
-        turn, _ = ranks(codes, len(classes))
-        seen = np.zeros(len(classes), dtype=np.int64)
-        seen[np.searchsorted(classes, self.classes)] = self._seen
-        return (turn + seen[codes]) % self._n
+            return codes
+        k = len(classes)
+        seen = np.zeros(k, dtype=np.int64)
+        seen[self._kept(classes)] = self._seen
+        places = np.empty(len(codes), dtype=np.min_scalar_type(self._n * k))
+        for rows in _slices(codes):
+            turn, sizes = ranks(codes[rows], k)
+            places[rows] = (turn + seen[codes[rows]]) % self._n * k + codes[rows]
+            seen += sizes
+        return places
+
+    def _kept(self, classes: NDArray[Any]) -> NDArray[np.int64]:
+        """Say where the classes seen so far stand among all; a model's own need no order."""
+        if np.array_equal(classes, self.classes):
+            return np.arange(len(classes))
+        return np.searchsorted(classes, self.classes).astype(np.int64)
 
     def _take(
         self,
         classes: NDArray[Any],
-        codes: NDArray[np.int64],
+        seen: NDArray[np.int64],
         sums: NDArray[np.float64],
         counts: NDArray[Any],
     ) -> None:
         """Take over what was added; until here nothing has changed."""
         sums = sums.reshape(self._n, len(classes), -1)
         counts = counts.reshape(self._n, len(classes))
-        seen = np.bincount(codes, minlength=len(classes))
         if len(self.classes):
-            places = np.searchsorted(classes, self.classes)
+            places = self._kept(classes)
             sums[:, places] += self.block_sums
             counts[:, places] += self.block_counts
             seen[places] += self._seen
@@ -177,3 +197,20 @@ class Accumulator:
                 "integers or strings throughout."
             )
         return self.classes if self._closed else np.union1d(self.classes, found)
+
+
+def _slices(codes: NDArray[Any]) -> Iterator[slice]:
+    """Cut so that what each sample takes on the way is held for few of them."""
+    return (slice(first, first + LOOKED_UP) for first in range(0, len(codes), LOOKED_UP))
+
+
+def _small(found: NDArray[Any], codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return found, codes.astype(np.min_scalar_type(len(found)))
+
+
+def _count(codes: NDArray[Any], n_codes: int) -> NDArray[np.int64]:
+    """Count each code."""
+    counts = np.zeros(n_codes, dtype=np.int64)
+    for rows in _slices(codes):
+        counts += np.bincount(codes[rows], minlength=n_codes)
+    return counts

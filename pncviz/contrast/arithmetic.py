@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from pncviz.contrast.accumulator import MAX_BYTES, N_BLOCKS, Accumulator
-from pncviz.contrast.sums import checked_source
+from pncviz.contrast.sources import checked_source
 from pncviz.data import check_labels, resolve_image_shape
 from pncviz.dataset import build_contrasts, common_attrs, image_dims, validate
 from pncviz.exceptions import LabelError, ParameterError
@@ -100,8 +100,10 @@ def positive_negative_contrast(
     ----------
     X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or \
             (n_samples, channels, rows, columns)
-        May be memory-mapped or a dask array; it is read once and not copied whole.
+        May be memory-mapped or a dask array; it is read once and not held whole. Class sums of
+        dask blocks are computed where the blocks lie, by dask's own choice of a scheduler.
     y : array-like of shape (n_samples,)
+        A dask array is computed.
     normalize : {"minmax", None}, default="minmax"
         Scale each mean to 0..1 before subtracting, as the paper does, or leave it raw.
     image_shape : (rows, columns) or (channels, rows, columns), optional

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import mmap
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from sklearn.utils import assert_all_finite
 
-from pncviz.data import check_samples, refuse_overflow
+from pncviz.contrast.lazy import is_lazy, tree_sums
+from pncviz.contrast.sources import pieces
+from pncviz.data import refuse_overflow
 
-__all__ = ["checked_source", "class_sums", "ranks"]
+__all__ = ["LOOKED_UP", "class_sums", "ranks"]
 
 #: Terms per sum of floats in float32: so few keep seven digits, and float64 takes them over.
 _TERMS = 32
@@ -24,30 +24,11 @@ _ROWS = 512
 #: Bytes that are cast or copied at a time, and that are read where they lie.
 _CAST, _DIRECT = 2**23, 2**28
 #: Rows that are looked up at a time, each of which takes some thirty bytes.
-_LOOKED_UP = 2**18
+LOOKED_UP = 2**18
 #: Bytes that stay in the processor's cache while they are looked at twice.
 _CACHED = 2**21
-#: Bytes of a memory-mapped array that may stay resident behind the pass.
-_RESIDENT = 2**26
-
-
-def checked_source(X: Any, *, estimator: Any = None, reset: bool = True) -> Any:
-    """Check X by type and shape; its values are seen when they are added up.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, ...)
-        A dask or memory-mapped array is given back as it is, so that it is never held whole.
-    estimator : estimator, optional
-    reset : bool, default=True
-        As for :func:`~pncviz.data.check_samples`.
-    """
-    if hasattr(X, "__dask_graph__"):
-        like = np.zeros((1, *X.shape[1:]), dtype=X.dtype) if len(X) else np.zeros(X.shape)
-        check_samples(like, estimator=estimator, reset=reset)
-        return X
-    checked = check_samples(X, estimator=estimator, reset=reset, finite=False)
-    return X if isinstance(X, np.memmap) else checked
+#: Sums larger than this are larger than most blocks, which then had better move themselves.
+_LARGE = 2**25
 
 
 def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
@@ -56,6 +37,7 @@ def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.floa
     Parameters
     ----------
     X : ndarray, memory-mapped or dask array of shape (n_samples, *shape)
+        A dask array's blocks are added up where they lie, all in one ``compute()``.
     weights : ndarray of shape (n_samples,) or (n_samples, n_classes)
         Class codes, or how much of each sample belongs to each class.
     n_classes : int
@@ -76,8 +58,10 @@ def class_sums(X: Any, weights: NDArray[Any], n_classes: int) -> NDArray[np.floa
            [3., 4.]])
     """
     sums = np.zeros((n_classes, math.prod(X.shape[1:])))
+    if is_lazy(X) and sums.nbytes <= _LARGE:
+        return tree_sums(X, weights, n_classes, class_sums)
     place = 0
-    for chunk in _chunks(X):
+    for chunk in pieces(X):
         # float32 holds sums of small integers and keeps what float32 data have; not larger ones.
         wide = chunk.dtype.itemsize > 4 or (chunk.dtype.kind in "iu" and chunk.dtype.itemsize == 4)
         part = weights[place : place + len(chunk)]
@@ -141,7 +125,7 @@ def _rows_per_piece(chunk: NDArray[Any], dtype: type[np.floating[Any]], of_sums:
     direct = chunk.dtype == dtype and chunk.flags.c_contiguous
     most = max(_DIRECT, 8 * of_sums) if direct else max(_CAST, of_sums)
     rows = most // max(1, math.prod(chunk.shape[1:]) * np.dtype(dtype).itemsize)
-    return min(max(1, rows), _LOOKED_UP)
+    return min(max(1, rows), LOOKED_UP)
 
 
 def _refuse_overflow(rows: NDArray[Any]) -> None:
@@ -188,22 +172,3 @@ def _take_over(
         else:
             members = _members(whose - whose[0], mine.stop - mine.start, np.float64)
             sums[mine] += members @ some.astype(np.float64, copy=False)
-
-
-def _chunks(X: Any) -> Iterator[NDArray[Any]]:
-    """Give X piece by piece: as dask cut it, and memory-mapped files without keeping them."""
-    if hasattr(X, "__dask_graph__"):
-        ends = np.cumsum(X.chunks[0])
-        for first, last in zip([0, *ends[:-1]], ends, strict=True):
-            yield np.asarray(X[first:last])
-        return
-    mapped = getattr(X, "_mmap", None)
-    if mapped is None or getattr(X, "mode", "c") not in ("r", "r+"):
-        yield X
-        return
-    rows = max(_ROWS, _RESIDENT // max(1, X[:1].nbytes))
-    for first in range(0, len(X), rows):
-        yield np.asarray(X[first : first + rows])
-        if hasattr(mapped, "madvise"):
-            # The pages are clean or the file's own; private ones (mode "c") never come here.
-            mapped.madvise(mmap.MADV_DONTNEED)

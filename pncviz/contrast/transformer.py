@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from pncviz.contrast.accumulator import MAX_BYTES, N_BLOCKS, Accumulator
 from pncviz.contrast.arithmetic import check_normalize, contrast_dataset
-from pncviz.contrast.sorting import sort_by_model
-from pncviz.contrast.sums import checked_source
+from pncviz.contrast.sorting import check_all_called, sort_by_model
+from pncviz.contrast.sources import checked_source, pieces
 from pncviz.data import (
     check_labels,
     check_same_shape,
@@ -100,8 +100,11 @@ class PNCTransformer(SimilarityTransformer):
         ----------
         X : array-like of shape (n_samples, n_features), (n_samples, rows, columns) or \
                 (n_samples, channels, rows, columns)
-            May be memory-mapped or a dask array; it is read once and not copied whole.
+            May be memory-mapped or a dask array; it is read once and not held whole. Class sums
+            of dask blocks are computed where the blocks lie; if a model sorts the samples, the
+            blocks come here one after the other, and ``estimator`` must be frozen.
         y : array-like of shape (n_samples,)
+            A dask array is computed.
 
         Raises
         ------
@@ -115,14 +118,17 @@ class PNCTransformer(SimilarityTransformer):
         if self.labels_from == "y":
             totals.add(X, labels)
         else:
-            self.estimator_, classes, weights = sort_by_model(
+            estimator, classes, weigh = sort_by_model(
                 self.estimator,
                 X,
                 labels,
                 image_shape=self.image_shape_,
                 soft=self.labels_from == "probability",
             )
-            totals.add_weighted(X, classes, weights)
+            for piece in pieces(X):
+                totals.add_weighted(piece, classes, weigh(piece))
+            check_all_called(classes, totals.counts)
+            self.estimator_ = estimator
         self._totals, self.classes_ = totals, totals.classes
         self._contrasts = self._dataset()
         return self

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,7 @@ def make_classifier(
     *,
     optimizer: str = "sgd",
     lr: float | None = None,
+    weight_decay: float = 0.0,
     max_epochs: int = 20,
     batch_size: int = 64,
     train_split: Any = None,
@@ -159,6 +162,8 @@ def make_classifier(
     optimizer : {"sgd", "adam"}, default="sgd"
     lr : float, optional
         By default 0.1 for SGD, 0.001 for Adam.
+    weight_decay : float, default=0.0
+        L2 penalty: each parameter times this is added to its gradient, biases included.
     max_epochs : int, default=20
     batch_size : int, default=64
     train_split : skorch split or None, default=None
@@ -182,8 +187,8 @@ def make_classifier(
     UnknownNameError
         No such architecture.
     ParameterError
-        An unknown optimizer, a parameter that the architecture does not have, or a stop rule that
-        nothing could meet.
+        An unknown optimizer, a parameter that the architecture does not have, a weight decay that
+        is negative or not finite, or a stop rule that nothing could meet.
 
     Examples
     --------
@@ -200,6 +205,7 @@ def make_classifier(
             f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}."
         )
     check_params("architecture", architecture, spec.factory, params)
+    _check_decay(weight_decay)
     _check_stop(stop_loss, stop_accuracy)
     kind, usual = OPTIMIZERS[optimizer]
     callbacks: list[tuple[str, Callback]] = []
@@ -213,6 +219,7 @@ def make_classifier(
         architecture=spec.name,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=kind,
+        optimizer__weight_decay=float(weight_decay),
         lr=usual if lr is None else lr,
         max_epochs=max_epochs,
         batch_size=batch_size,
@@ -225,6 +232,13 @@ def make_classifier(
         verbose=verbose,
         **{f"module__{name}": value for name, value in params.items()},
     )
+
+
+def _check_decay(value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
+        raise ParameterError(
+            f"`weight_decay` must be 0 or a positive finite number, got {value!r}."
+        )
 
 
 def _check_stop(loss: float | None, accuracy: float | None) -> None:

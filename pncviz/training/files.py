@@ -70,6 +70,7 @@ def save_classifier(
         "optimizer": _optimizer(net),
         "max_epochs": net.max_epochs,
         "lr": net.lr,
+        "weight_decay": net.get_params_for("optimizer").get("weight_decay", 0.0),
         "batch_size": net.batch_size,
         "epochs": len(net.history),
         "history": _last_row(net.history),
@@ -213,6 +214,7 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
             info["architecture"],
             optimizer=info["optimizer"],
             lr=info["lr"],
+            weight_decay=info.get("weight_decay", 0.0),  # older files do not say
             batch_size=info["batch_size"],
             max_epochs=info["max_epochs"],
             device=device,
