@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +46,18 @@ def test_readme_runs(tmp_path, monkeypatch, digits, digits_net):
     assert namespace["pncviz_strategies"]()[0].name == "checkerboard"
     lines = [line for line in plugin.splitlines() if line.strip()]
     assert len(lines) <= 10
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference.md"])
+def test_study_files_are_valid(page):
+    """Each TOML block is a study that could be run."""
+    from pncviz.study import parse_study
+    from pncviz.study.plan import make_plan
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    plan = make_plan(parse_study(tomllib.loads(block)))
+    assert len(plan.cells) > 1
 
 
 def test_plugin_page_runs(monkeypatch):
