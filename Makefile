@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SITE := build/plugins
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-all test-plugins lint bench paper-table evidence clean
+.PHONY: demo test test-all test-plugins lint bench paper paper-quick paper-table evidence clean
 
 demo: $(STAMP)
 	$(BIN)/pncviz demo
@@ -40,6 +40,15 @@ bench: $(STAMP)
 # docs/evidence.md: how often each null errs, and what it finds; MNIST from $$PNCVIZ_DATA.
 evidence: $(STAMP)
 	$(BIN)/python -m benchmarks.paper.evidence
+
+# docs/paper.md: every table and figure of the paper; hours, and MNIST from $$PNCVIZ_DATA.
+# Run it again after any interruption: only what is missing is done.
+paper: $(STAMP)
+	$(BIN)/python -m benchmarks.paper --jobs 2
+
+# build/paper-quick/paper.md: a small version, on data that need no file.
+paper-quick: $(STAMP)
+	$(BIN)/python -m benchmarks.paper --quick --jobs 2
 
 # The table of the README: MNIST, from $$PNCVIZ_DATA.
 paper-table: $(STAMP)
