@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed import anatomy, contrast, growth, memory, patterns, training
+from benchmarks.speed import anatomy, contrast, growth, larger, memory, patterns, training
 from benchmarks.speed.patterns import ATTACK, BEST, LIMIT, OURS, verdicts
 from benchmarks.speed.rivals import available
 from benchmarks.speed.timing import in_turn, quotient
@@ -54,6 +54,7 @@ def measure(names, found):
         "patterns": lambda: [patterns.row(work, patterns.measure(work)) for work in patterns.WORKS],
         "contrast": contrast.measure,
         "memory": memory.measure,
+        "larger": larger.measure,
         "training": lambda: training.measure(7),
         "deterministic": deterministic,
         "growth": growth.measure_all,
@@ -124,6 +125,19 @@ def anatomies(found):
     return table(["share of the time", *found["anatomy"]], rows)
 
 
+def largers(found):
+    """Peak memory of contrasts of data larger than it."""
+    rows = [
+        [
+            row["source"],
+            *(f"{row[name]:.0f}" for name in ("size", "before", "peak")),
+            f"{max(row['workers']):.0f}" if row["workers"] else "",
+        ]
+        for row in found["larger"]
+    ]
+    return table(larger.HEAD, rows)
+
+
 def trainings(found):
     """Seconds per epoch, and the share that is not arithmetic."""
     rows = [
@@ -169,6 +183,8 @@ def page(found):
         anatomies="\n".join(anatomies(found)),
         trainings="\n".join(trainings(found)),
         contrasts="\n".join(contrasts(found)),
+        largers="\n".join(largers(found)),
+        features=larger.FEATURES,
         deterministic=modes,
         batches=f"{memories['batches']:.0f}",
         at_once=f"{memories['at once']:.0f}",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.speed.memory import PEAK
 
+HEAD = ("source", "data, MB", "before, MB", "at its peak, MB", "largest worker, MB")
 #: Of each sample, as float32; and of a dask block.
 FEATURES, BLOCK = 200, 2**25
 CLASSES = 10
@@ -103,15 +104,10 @@ def measure(n_bytes=10 * 10**9, block=BLOCK):
 
 
 def main():
+    from benchmarks.speed.__main__ import largers
+
     size = float(sys.argv[1]) if len(sys.argv) > 1 else 10
-    print("| source | size, MB | before, MB | peak, MB | largest worker, MB |")
-    print("| --- | --- | --- | --- | --- |")
-    for row in measure(int(size * 10**9)):
-        workers = f"{max(row['workers']):.0f}" if row["workers"] else ""
-        print(
-            f"| {row['source']} | {row['size']:.0f} | {row['before']:.0f} | {row['peak']:.0f} "
-            f"| {workers} |"
-        )
+    print("\n".join(largers({"larger": measure(int(size * 10**9))})))
 
 
 if __name__ == "__main__":

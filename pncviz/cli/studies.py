@@ -46,9 +46,9 @@ def run(
                 file, out, n_jobs=jobs, backend=backend, scheduler=scheduler, progress=progress
             )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "interrupted; nothing finished is lost: run the same command to go on"
-        ) from None
+        # typer would end with the right code, but without a word.
+        typer.echo("interrupted; nothing finished is lost: run the same command to go on", err=True)
+        raise typer.Exit(130) from None
     _tell(outcome, out)
     if outcome.failed:
         sys.exit(1)
@@ -62,6 +62,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     from pncviz.dataset import printable
+    from pncviz.study.account import duration
 
     console = Console(stderr=True)
     columns = (
@@ -70,7 +71,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[left]}"),
         TextColumn("{task.description}", markup=False),
     )
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, left="")
 
         def tell(progress: Progress) -> None:
@@ -79,7 +80,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 task,
                 total=progress.total,
                 completed=progress.done,
-                left="" if left is None else f"about {_duration(left)} left",
+                left="" if not left else f"about {duration(left)} left",
                 description=printable(progress.item.title),
             )
             if progress.state == "failed":
@@ -88,34 +89,21 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         yield tell
 
 
-def _duration(seconds: float) -> str:
-    """Give a time as people say it.
-
-    Examples
-    --------
-    >>> _duration(42.0), _duration(600.0), _duration(9000.0)
-    ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _tell(outcome: Outcome, out: Path) -> None:
     from pncviz.dataset import printable
 
     changed = {title: why for title, why in outcome.reasons.items() if why != "new"}
     for title, why in list(changed.items())[:_SHOWN]:
-        typer.echo(printable(f"computed anew: {title}: {why}"))
+        typer.echo(printable(f"not reused: {title}: {why}"))
     if len(changed) > _SHOWN:
         typer.echo(f"… and {len(changed) - _SHOWN} more")
     for title, message in outcome.failed.items():
         typer.echo(printable(f"failed: {title}: {' '.join(message.split())}"), err=True)
-    done = outcome.n_cells - sum(title.startswith("cell") for title in outcome.failed)
-    typer.echo(
-        f"{out}: {done} of {outcome.n_cells} cells are there, {outcome.reused} of them from "
-        f"before; {outcome.computed} items computed, {len(outcome.failed)} failed."
+    told = (
+        f"{out}: {outcome.done} of {outcome.n_cells} cells are there, {outcome.reused} of them "
+        f"from before; {outcome.computed} items computed, {len(outcome.failed)} failed."
     )
+    typer.echo(printable(told))
 
 
 @study.command()
@@ -149,7 +137,7 @@ def verify(folder: _Folder) -> None:
     if problems:
         typer.echo("Run the study again: what is damaged is computed anew.")
         sys.exit(1)
-    typer.echo(f"{folder}: every finished file is whole.")
+    typer.echo(printable(f"{folder}: every finished file is whole."))
 
 
 @study.command()
@@ -159,14 +147,16 @@ def collect(
     name: _Name = None,
 ) -> None:
     """Put all finished cells into one file, a group per dataset (xarray.open_datatree)."""
+    from pncviz.dataset import check_writable, printable
     from pncviz.study import collect_study, save_tree
 
+    check_writable(output)
     tree = collect_study(folder, name)
     save_tree(tree, output)
     for dataset, node in tree.items():
         states = node.to_dataset()["state"].values.ravel().tolist()
         told = ", ".join(f"{states.count(state)} {state}" for state in sorted({*states} - {"none"}))
-        typer.echo(f"{output}, /{dataset}: {told}")
+        typer.echo(printable(f"{output}, /{dataset}: {told}"))
 
 
 @study.command()
@@ -177,6 +167,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
 ) -> None:
     """Make one HTML page of a study: its table, its pictures, its failures."""
+    from pncviz.dataset import printable
     from pncviz.dataset.atomic import check_folder
 
     if output.suffix.lower() not in (".html", ".htm"):
@@ -186,7 +177,7 @@ def report(
 
     page = study_report(folder, name, title=title)
     page.save(output)
-    typer.echo(f"{output}: {len(page.html) / 1e6:.2g} MB")
+    typer.echo(printable(f"{output}: {len(page.html) / 1e6:.2g} MB"))
 
 
 @study.command()
@@ -197,9 +188,10 @@ def clean(
     ] = False,
 ) -> None:
     """Remove what no study of the folder needs any more, such as results of changed settings."""
+    from pncviz.dataset import printable
     from pncviz.study import clean_study
 
     removed = clean_study(folder, dry_run=dry_run)
     for path in removed:
-        typer.echo(str(path))
+        typer.echo(printable(path))
     typer.echo(f"{len(removed)} files {'would be' if dry_run else 'were'} removed.")

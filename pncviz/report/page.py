@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import xarray as xr
-from markupsafe import Markup, escape
 
-from pncviz._version import __version__
 from pncviz.dataset import printable
-from pncviz.dataset.atomic import check_folder, replacing
-from pncviz.exceptions import ParameterError
 from pncviz.report import facts, tables
 from pncviz.report.content import page_content
 from pncviz.report.gather import gather
 from pncviz.report.numbers import script_json
 from pncviz.report.pictures import gallery
+from pncviz.report.sheet import Sheet, checked_title, page_text, render
+from pncviz.report.sheet import environment as _environment
 
 __all__ = ["Report", "generate_report"]
 
 #: Up to so many classes stand side by side and on buttons, with numbers in the matrix.
 _FEW = 20
-_SUFFIXES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Sheet):
     """A page, and the results that every number on it comes from.
 
     In a notebook it shows itself, in a frame of its own.
@@ -55,43 +45,7 @@ class Report:
     ('<!doctype html>', ['contrasts'])
     """
 
-    html: str = field(repr=False)
     datasets: dict[str, xr.Dataset] = field(repr=False)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page: afterwards there is the new one, whole, or the old one.
-
-        Parameters
-        ----------
-        path : path-like
-            Ends in ``.html``.
-
-        Returns
-        -------
-        Path
-            ``path``.
-
-        Raises
-        ------
-        ParameterError
-            ``path`` does not end in ``.html``.
-        ResultError
-            Nothing can be written there.
-        """
-        target = Path(path)
-        if target.suffix.lower() not in _SUFFIXES:
-            raise ParameterError(f"`path` must end in .html, got {str(target)!r}.")
-        check_folder(Path(os.path.realpath(target)))
-        with replacing(target) as temporary:
-            temporary.write_text(self.html, encoding="utf-8", newline="\n")
-        return target
-
-    def _repr_html_(self) -> str:
-        # A frame of its own: the notebook's styles and the page's script do not meet.
-        return (
-            '<iframe sandbox="allow-scripts" title="pncviz report" width="100%" height="800" '
-            f'style="border:1px solid #8888" srcdoc="{escape(self.html)}"></iframe>'
-        )
 
 
 def generate_report(
@@ -134,8 +88,7 @@ def generate_report(
     >>> "contrast of" in report.html
     True
     """
-    if title is not None and not isinstance(title, str):
-        raise ParameterError(f"`title` must be a string, got {type(title).__name__}.")
+    checked_title(title)
     found = gather(datasets, metrics=metrics, random_state=random_state)
     return Report(_page(found, title), found)
 
@@ -145,14 +98,11 @@ def _page(found: dict[str, xr.Dataset], title: str | None) -> str:
     classes, metrics = content["classes"], content["metrics"]
     level = found["similarities"].attrs.get("confidence_level") if metrics else None
     columns = tables.columns(content, level)
-    style = Markup(_text("page.css") + tables.cell_styles())
-    script = Markup(_text("page.js"))
-    page = _environment().get_template("page.html")
-    return page.render(
+    return render(
+        _environment().get_template("page.html"),
+        style=tables.cell_styles(),
+        script=page_text("page.js"),
         title=printable(title) if title else _usual_title(content, found),
-        policy=_policy(style, script),
-        style=style,
-        script=script,
         content=content,
         data=script_json(content),
         few=len(classes) <= _FEW,
@@ -167,8 +117,6 @@ def _page(found: dict[str, xr.Dataset], title: str | None) -> str:
         parameters=facts.parameters(found),
         attributes=facts.attributes(found),
         kinds=list(found),
-        version=__version__,
-        cite=[_text("pncviz.bib").replace("VERSION", __version__), _text("dough2020.bib")],
     )
 
 
@@ -194,33 +142,3 @@ def _usual_title(content: dict[str, Any], found: dict[str, xr.Dataset]) -> str:
     what = [kind.capitalize() if i == 0 else kind for i, kind in enumerate(found)]
     listed = what[0] if len(what) == 1 else f"{', '.join(what[:-1])} and {what[-1]}"
     return f"{listed} of {len(content['classes'])} classes"
-
-
-@cache
-def _text(name: str) -> str:
-    return (files("pncviz.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    # Escaping goes by this switch and not by file names, of which some would escape it.
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_text),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _policy(style: str, script: str) -> str:
-    """Allow this page's style and script by their sums, its own images, and nothing else."""
-    sums = [
-        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-        for text in (style, script)
-    ]
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{sums[0]}'; "
-        f"script-src 'sha256-{sums[1]}'; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'"
-    )

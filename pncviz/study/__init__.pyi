@@ -8,6 +8,8 @@ from .keep import clean_study as clean_study
 from .keep import study_status as study_status
 from .keep import verify_study as verify_study
 from .record import similarities_of as similarities_of
+from .report import StudyReport as StudyReport
+from .report import study_report as study_report
 from .run import Outcome as Outcome
 from .run import Progress as Progress
 from .run import run_study as run_study
@@ -18,6 +20,7 @@ __all__ = [
     "Progress",
     "Status",
     "Study",
+    "StudyReport",
     "clean_study",
     "collect_study",
     "load_study",
@@ -25,6 +28,7 @@ __all__ = [
     "run_study",
     "save_tree",
     "similarities_of",
+    "study_report",
     "study_status",
     "summarize_study",
     "verify_study",

@@ -13,7 +13,7 @@ from pncviz.study.identity import canonical
 from pncviz.study.manifest import Line
 from pncviz.study.plan import Cell, Plan
 
-__all__ = ["STATES", "failures", "made", "missing", "places", "state_of", "states"]
+__all__ = ["STATES", "duration", "failures", "made", "missing", "places", "state_of", "states"]
 
 #: What may have become of a cell.
 STATES = ("done", "failed", "missing")
@@ -105,8 +105,8 @@ def made(folder: Folder, plan: Plan) -> dict[str, Any]:
     -------
     dict
         ``versions`` (name to versions), ``seeds``, ``parts`` (axis, label, what it is, in which
-        datasets), ``settings`` (title to JSON), ``files`` (place, seed and file of each finished
-        cell), and ``seconds``, what all of it took.
+        datasets), ``settings`` (title and JSON), ``files`` (axes and file of each finished cell),
+        and ``time``, what all of it took.
     """
     lines = folder.manifest.lines
     cells = [cell for cell in plan.cells if cell.key in lines]
@@ -121,7 +121,7 @@ def made(folder: Folder, plan: Plan) -> dict[str, Any]:
             {**{axis: printable(cell.at[axis]) for axis in AXES}, "file": lines[cell.key].file}
             for cell in cells
         ],
-        "seconds": sum(line.seconds for line in items),
+        "time": duration(sum(line.seconds for line in items)),
     }
 
 
@@ -134,7 +134,7 @@ def _versions(items: Iterable[Line]) -> dict[str, str]:
     return {name: ", ".join(versions) for name, versions in sorted(found.items())}
 
 
-def _parts(cells: Iterable[Cell], lines: Mapping[str, Line]) -> list[dict[str, str]]:
+def _parts(cells: list[Cell], lines: Mapping[str, Line]) -> list[dict[str, str]]:
     """Say what the labels of the grid stand for; one may stand for two things in two datasets."""
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for cell in cells:
@@ -154,17 +154,32 @@ def _written(part: Mapping[str, Any]) -> str:
     return printable(f"{part['name']} with {params}" if params else part["name"])
 
 
-def _settings(cells: Iterable[Cell], lines: Mapping[str, Line]) -> dict[str, str]:
+def _settings(cells: list[Cell], lines: Mapping[str, Line]) -> list[dict[str, str]]:
     """Write out training, extraction and comparison, with the datasets that each holds for."""
     found: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in cells:
-        for table in _SETTINGS:
+    for table in _SETTINGS:
+        for cell in cells:
             text = json.dumps(lines[cell.key].identity[table], indent=2, ensure_ascii=False)
-            found.setdefault((table, text), {})[cell.at["dataset"]] = None
-    return {
-        f"{table} of {', '.join(map(printable, datasets))}"
-        + ("" if _only(table, datasets, found) else f" ({number + 1})"): "\n".join(
-            printable(line) for line in text.split("\n")
-        )
-        for number, ((table, text), datasets) in enumerate(found.items())
-    }
+            found.setdefault((table, text), {})[printable(cell.at["dataset"])] = None
+    return [
+        {
+            "title": f"{table} of {', '.join(datasets)}",
+            "text": "\n".join(printable(line) for line in text.split("\n")),
+        }
+        for (table, text), datasets in found.items()
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    Examples
+    --------
+    >>> duration(0.0), duration(42.4), duration(600.0), duration(9000.0)
+    ('not on record', '42 s', '10 min', '2.5 h')
+    """
+    if not seconds:  # adopted files only: who made them did not say
+        return "not on record"
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

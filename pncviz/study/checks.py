@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import torch
+
+from pncviz.data import encode_labels
 from pncviz.exceptions import PncvizError, StudyError
 from pncviz.metrics import find_metric
 from pncviz.patterns.course import Course
 from pncviz.registry import make_attack, make_strategy
-from pncviz.study.identity import canonical
+from pncviz.study.identity import canonical, dataset_of
 from pncviz.study.plan import Item, Plan
 from pncviz.training import make_classifier
 
 __all__ = ["check_plan"]
-
-#: What is made at once, and so checked at once.
-_CHECKED = (("architecture", "optimizer", "training"), ("strategy", "attack", "extraction"))
 
 
 def check_plan(plan: Plan, missing: Sequence[Item]) -> None:
@@ -25,41 +26,57 @@ def check_plan(plan: Plan, missing: Sequence[Item]) -> None:
     ------
     StudyError
         With the part and what is wrong with it.
+    UnknownNameError
+        No such metric.
     """
     seen: set[str] = set()
     for item in missing:
-        what = item.identity
-        for axes in _CHECKED:
-            parts = canonical([what.get(axis) for axis in axes])
-            if axes[0] not in what or parts in seen:
+        for kind, axes, check in _CHECKED:
+            parts = canonical([item.identity.get(axis) for axis in axes])
+            if item.kind != kind or parts in seen:
                 continue
             seen.add(parts)
             try:
-                _check_model(item) if axes[0] == "architecture" else _check_extraction(item)
-            except (PncvizError, TypeError) as error:
-                raise StudyError(f"Study {plan.name}, {item.title}: {error}") from error
-        for name in what.get("comparison", {}).get("metrics", ()):
+                check(item.identity)
+            except (PncvizError, ValueError, TypeError, RuntimeError) as error:
+                told = (
+                    error if isinstance(error, PncvizError) else f"{type(error).__name__}: {error}"
+                )
+                raise StudyError(f"Study {plan.name}, {item.title}: {told}") from error
+        for name in item.identity.get("comparison", {}).get("metrics", ()):
             find_metric(name)
 
 
-def _check_model(item: Item) -> None:
-    what = item.identity
-    make_classifier(
+def _check_model(what: Mapping[str, Any]) -> None:
+    """Make a module for the data, and its optimizer."""
+    data = dataset_of(what)
+    torch.device(what["training"]["device"])  # which only a worker may have
+    net = make_classifier(
         what["architecture"]["name"],
         optimizer=what["optimizer"]["name"],
         **what["optimizer"]["params"],
-        **what["training"],
+        **what["training"] | {"device": "cpu"},
         **what["architecture"]["params"],
     )
+    net.data_params_ = {
+        "input_shape": data.X.shape[1:],
+        "n_classes": len(encode_labels(data.y)[0]),
+    }
+    with torch.random.fork_rng(devices=[]):
+        net.initialize()
 
 
-def _check_extraction(item: Item) -> None:
-    what = item.identity
-    if "strategy" not in what:
-        return
+def _check_extraction(what: Mapping[str, Any]) -> None:
     Course.checked(
         strategy=make_strategy(what["strategy"]["name"], **what["strategy"]["params"]),
         attack=make_attack(what["attack"]["name"], **what["attack"]["params"]),
         random_state=what["seed"],
         **what["extraction"] | {"n_blocks": 0},  # cells take as many as they have examples
     )
+
+
+#: What is made at once, and so checked at once, of items of a kind.
+_CHECKED = (
+    ("model", ("dataset", "architecture", "optimizer", "training"), _check_model),
+    ("cell", ("strategy", "attack", "extraction"), _check_extraction),
+)

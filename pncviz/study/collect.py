@@ -65,7 +65,7 @@ def collect_study(out: str | os.PathLike[str], study: str | None = None) -> xr.D
         raise StudyError(f"Nothing of {plan.name} is finished in {out}; run it first.")
     nodes = {}
     for name in dict.fromkeys(cell.at["dataset"] for cell in plan.cells):
-        nodes[name.replace("/", "-")] = _node(folder, plan, name)
+        nodes[name] = _node(folder, plan, name)
     tree = xr.DataTree.from_dict(nodes)
     tree.attrs = {"kind": "study", "study": plan.name, "created_at": now()}
     return tree
@@ -151,9 +151,9 @@ def _coords(result: xr.Dataset, known: dict[str, xr.Variable]) -> dict[str, xr.V
 
 def _with_contrasts(node: xr.Dataset, folder: Folder, cells: list[Cell]) -> xr.Dataset:
     """Add the contrasts that all cells were compared with, if they are the same."""
-    keys = {cell.needs["contrast"] for cell in cells} & set(folder.manifest.lines)
-    if len(keys) == 1:
-        contrasts = load(folder.path("contrast", keys.pop()))
+    key, *others = {cell.needs["contrast"] for cell in cells}
+    if key in folder.manifest.lines and not others:
+        contrasts = load(folder.path("contrast", key))
         for name in _CONTRAST:
             node[name] = contrasts[name].variable
     # Objects would not fit into a file.

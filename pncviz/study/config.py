@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from pncviz.exceptions import StudyError
 from pncviz.registry import normalize
-from pncviz.registry.checks import close_match
+from pncviz.study.problems import problems
 
 __all__ = [
     "AXES",
@@ -29,6 +31,9 @@ __all__ = [
 #: The axes of a grid, from what is given to what is drawn.
 AXES = ("dataset", "architecture", "optimizer", "strategy", "attack", "seed")
 _SHARED = ("training", "extraction", "comparison")
+
+_LONGEST = 200
+_LABEL = re.compile(r"(?!\.{1,2}$)[^\s/](?:[^/]*[^\s/])?")
 
 _Count = Annotated[int, Field(ge=1)]
 _CountOrNone = Annotated[int, Field(ge=0)]
@@ -63,6 +68,13 @@ class Part(_Table):
         usual = f"{self.name}({given})" if given else self.name
         object.__setattr__(self, "label", self.label or usual)
         object.__setattr__(self, "name", normalize(self.name))
+        # Labels name groups and coordinates of NetCDF files, and rows of tables.
+        if not _LABEL.fullmatch(self.label) or not self.label.isprintable():
+            raise PydanticCustomError(
+                "label",
+                "a label must be printable, without / and without blanks at its ends, and neither "
+                '"." nor ".."; name the part by `as`',
+            )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -102,6 +114,14 @@ class Comparison(_Table):
     n_resamples: _CountOrNone = 1000
     confidence_level: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        folded = [normalize(name) for name in names]
+        if twice := sorted({name for name in folded if folded.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands there twice")
+        return names
+
 
 class Grid(_Table):
     """Every combination of its axes."""
@@ -116,13 +136,25 @@ class Grid(_Table):
     extraction: Extraction = Extraction()
     comparison: Comparison = Comparison()
 
+    @field_validator("dataset")
+    @classmethod
+    def _as_groups(cls, parts: list[Part]) -> list[Part]:
+        for part in parts:
+            if not re.match(r"\w", part.label) or len(part.label.encode()) > _LONGEST:
+                raise ValueError(
+                    f"{part.label:.40} names a group of a NetCDF file, and so must begin with a "
+                    f"letter or digit and have at most {_LONGEST} bytes; name it by `as`"
+                )
+        return parts
+
     @field_validator("dataset", "architecture", "optimizer", "strategy", "attack", "seed")
     @classmethod
     def _once(cls, parts: list[Any]) -> list[Any]:
         labels = [part.label if isinstance(part, Part) else part for part in parts]
         twice = sorted({str(label) for label in labels if labels.count(label) > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)} stands there twice; tell them apart by `as`")
+            hint = "; tell them apart by `as`" if isinstance(labels[0], str) else ""
+            raise ValueError(f"{', '.join(twice)} stands there twice{hint}")
         return parts
 
 
@@ -183,7 +215,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     """
     source = Path(path)
     try:
-        raw = tomllib.loads(source.read_text(encoding="utf-8"))
+        raw = tomllib.loads(source.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise StudyError(f"{source}: no such file.") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -210,36 +242,9 @@ def parse_study(raw: Mapping[str, Any], *, source: str = "study") -> Study:
     try:
         return Study.model_validate(dict(raw))
     except ValidationError as error:
-        told = [_problem(dict(one)) for one in error.errors()]
+        tables: dict[str, type[BaseModel]] = {"": Study, "grid": Grid, "training": Training}
+        tables |= {"extraction": Extraction, "comparison": Comparison}
+        tables |= dict.fromkeys(AXES[:-1], Part)
+        told = problems([dict(one) for one in error.errors()], tables)
         more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
         raise StudyError(f"{source}: {'; '.join(told[:3])}{more}.") from error
-
-
-_TABLES: dict[str, type[_Table]] = {
-    "grid": Grid,
-    "training": Training,
-    "extraction": Extraction,
-    "comparison": Comparison,
-    **dict.fromkeys(AXES[:-1], Part),
-}
-
-
-def _problem(error: dict[str, Any]) -> str:
-    """Tell one of pydantic's findings by the place in the file, with a suggestion."""
-    where = [place for place in error["loc"] if place != "_from_name"]
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in where).lstrip(".")
-    if error["type"] == "extra_forbidden":
-        tables = [place for place in where[:-1] if place in _TABLES]
-        table = _TABLES[str(tables[-1])] if tables else Study
-        known = [field.alias or name for name, field in table.model_fields.items()]
-        close = close_match(str(where[-1]), known)
-        hint = f" Did you mean `{close}`?" if close else ""
-        return f"there is no key `{path}`.{hint} Choices: {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"`{path}` is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    got = f", got {error['input']!r:.80}" if "input" in error else ""
-    if error["type"] == "literal_error":
-        close = close_match(str(error["input"]), ["minmax", "none", "label_shuffled"])
-        got += f"; did you mean {close!r}?" if close else ""
-    return f"`{path}`: {message[:1].lower()}{message[1:]}{got}"

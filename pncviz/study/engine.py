@@ -115,7 +115,11 @@ class Engine:
         """
         if apart:
             for item in items:
-                yield from self._pool([item], 2)  # one job would be done in this process
+                try:
+                    yield from self._pool([item], 2)  # one job would be done in this process
+                except ProcessDiedError as error:
+                    error.item = item
+                    raise
             return
         yield from self._pool(items, self._width(len(items)))
 
@@ -140,7 +144,8 @@ class Engine:
         if self.backend == "loky":
             from joblib.externals.loky import get_reusable_executor
 
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+            # Without `reuse`, loky would wait for what its processes are at.
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 #: What loky and dask raise when a process is gone.
@@ -148,13 +153,18 @@ _DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "Cancel
 
 
 class ProcessDiedError(RuntimeError):
-    """A worker process was killed: out of memory, most often."""
+    """A worker process was killed: out of memory, most often.
+
+    ``item`` is what it was at, if that is known.
+    """
+
+    item: Item | None = None
 
 
 def _call(root: str, item: Item, parent: int) -> Any:
     """Work in a worker process, which leaves Ctrl-C to the one that started it."""
-    from pncviz.study.work import work
-
     if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from pncviz.study.work import work  # takes seconds, in which Ctrl-C may come
+
     return work(root, item)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from pncviz.dataset import load
 from pncviz.dataset.atomic import check_folder, replacing, sweep
 from pncviz.exceptions import PncvizError, ResultError, StudyError
+from pncviz.study.files import is_marked, known_identity, mark, sum_of
 from pncviz.study.identity import canonical
+from pncviz.study.locks import held
 from pncviz.study.manifest import Line, Manifest
 from pncviz.study.plan import Item, Plan
 
-__all__ = ["Folder", "known_identity"]
+__all__ = ["Folder"]
 
 _PLACES = {
     "contrast": ("contrasts", ".nc"),
@@ -30,7 +28,7 @@ _PLACES = {
     "cell": ("cells", ".nc"),
 }
 _OTHERS = ("studies", "failures", "claims")
-_MARK = "study.json"
+_KEY = re.compile(r"[0-9a-f]{20}")
 
 
 class Folder:
@@ -52,37 +50,46 @@ class Folder:
 
     # ------------------------------------------------------------------- being there
 
+    def usable(self) -> Folder:
+        """Raise StudyError unless the folder is missing, empty, or one of studies."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StudyError(f"{self.root} is a file; name a folder.")
+        # Looked at before the mark, which another process may be about to make.
+        found = [path for path in self.root.glob("*") if not path.name.startswith(".")]
+        if not is_marked(self.root) and found:
+            raise StudyError(
+                f"{self.root} holds other things than a study; name an empty or a new folder."
+            )
+        return self
+
     def create(self) -> Folder:
         """Make the folder, unless it is there; raises if it cannot be written to.
 
         Raises
         ------
         StudyError
-            It holds something else.
+            It holds something else, or is of a newer pncviz.
         ResultError
             It cannot be written to.
         """
-        mark = self.root / _MARK
-        if self.root.exists() and not mark.exists() and any(self.root.iterdir()):
-            raise StudyError(
-                f"{self.root} holds other things than a study; name an empty or a new folder."
-            )
+        self.usable()
+        places = [self.root / name for name in (*(p for p, _ in _PLACES.values()), *_OTHERS)]
         try:
-            for name in (*(place for place, _ in _PLACES.values()), *_OTHERS):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            check_folder(self.manifest.path)
+            if not is_marked(self.root):
+                mark(self.root)  # first of all: who is killed here leaves a folder of ours
+            for place in places:
+                place.mkdir(exist_ok=True)
         except OSError as error:
             raise ResultError(f"{self.root} cannot be written: {error.strerror}.") from error
-        check_folder(self.root / "manifest.jsonl")
-        if not mark.exists():
-            with replacing(mark) as temporary:
-                temporary.write_text('{"format": "pncviz-study", "format_version": 1}\n')
-        for name, _ in _PLACES.values():
-            sweep(self.root / name)
+        for place in (self.root, *places):
+            sweep(place)
         return self
 
     def existing(self) -> Folder:
         """Raise StudyError unless a study was run there."""
-        if not (self.root / _MARK).is_file():
+        if not is_marked(self.root):
             raise StudyError(
                 f"{self.root} is not the folder of a study; `pncviz study run FILE --out "
                 f"{self.root}` makes one."
@@ -115,8 +122,12 @@ class Folder:
         if name not in names:
             what = "holds several studies" if name is None else f'holds no study "{name}"'
             raise StudyError(f"{self.root} {what}; name one of {', '.join(names) or 'none'}.")
-        text = (self.root / "studies" / f"{name}.json").read_text(encoding="utf-8")
-        return Plan.from_json(text)
+        path = self.root / "studies" / f"{name}.json"
+        try:
+            return Plan.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            told = f"{path} cannot be read ({error!r:.100}); running the study writes it anew."
+            raise StudyError(told) from error
 
     # ------------------------------------------------------------------- files
 
@@ -129,17 +140,19 @@ class Folder:
         """Say what is wrong with a finished file, or None: it is there and has its sum."""
         path = self.root / line.file
         try:
-            size, digest = _sum_of(path)
+            size, digest = sum_of(path)
         except OSError as error:
             return f"{line.file} cannot be read ({error.strerror})"
-        if (size, digest) != (line.size, line.sha256):
-            return f"{line.file} is damaged: {size} bytes that do not have the manifest's SHA-256"
+        if size != line.size:
+            return f"{line.file} is damaged: {size} bytes, not the {line.size} of the manifest"
+        if digest != line.sha256:
+            return f"{line.file} is damaged: its SHA-256 is not the manifest's"
         return None
 
     def commit(self, item: Item, seconds: float) -> Line:
         """List a file that is whole, on the disk and under its name: from here on it counts."""
         path = self.path(item.kind, item.key)
-        size, digest = _sum_of(path)
+        size, digest = sum_of(path)
         file = path.relative_to(self.root).as_posix()
         line = Line(item.kind, item.key, file, size, digest, round(seconds, 3), item.identity)
         self.manifest.append(line)
@@ -154,7 +167,7 @@ class Folder:
             return False
         try:
             known = known_identity(item.kind, path)
-        except (PncvizError, KeyError, ValueError):
+        except (PncvizError, KeyError, ValueError, TypeError, OSError):
             return False
         if canonical(known) != canonical(item.identity):
             return False
@@ -162,38 +175,46 @@ class Folder:
         return True
 
     def files(self) -> list[Path]:
-        """List every file of an item: finished or not, why it failed, who claims it."""
+        """List every file of an item: finished or not, why it failed, who claims it.
+
+        Files that somebody else put there are not among them.
+        """
         places = (*(place for place, _ in _PLACES.values()), "failures", "claims")
-        found = (path for place in places for path in (self.root / place).iterdir())
-        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+        found = (path for place in places for path in (self.root / place).glob("*"))
+        return sorted(path for path in found if path.is_file() and _KEY.fullmatch(path.stem))
+
+    def finished(self) -> list[Path]:
+        """List the files of results, whether they have their lines or not."""
+        places = {place for place, _ in _PLACES.values()}
+        return [path for path in self.files() if path.parent.name in places]
+
+    def remove(self, key: str) -> bool:
+        """Remove all files of an item, unless a process is at work on it."""
+        with self.claimed(key) as mine:
+            if mine:
+                self.manifest.withdraw(key)
+                for path in [*(self.path(kind, key) for kind in _PLACES), self._failure(key)]:
+                    path.unlink(missing_ok=True)
+                self._claim(key).unlink(missing_ok=True)
+        return mine
 
     # ------------------------------------------------------------------- claims, failures
 
     @contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
         """Hold an item, or learn that another process does; the kernel frees it at death."""
-        lock = FileLock(self._claim(key), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        except (OSError, NotImplementedError) as error:
-            if getattr(error, "errno", None) not in (errno.ENOLCK, errno.ENOTSUP, None):
-                raise
-            yield True  # a file system without locks: only safe with one scheduler
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with held(self._claim(key), wait=False) as mine:
+            yield mine
 
     def is_claimed(self, key: str) -> bool:
         """Whether a process is at work on an item, as far as can be told without a claim."""
         if not self._claim(key).exists():
             return False
-        with self.claimed(key) as mine:
-            return not mine
+        try:
+            with self.claimed(key) as mine:
+                return not mine
+        except OSError:  # a folder that we may only read
+            return False
 
     def _claim(self, key: str) -> Path:
         return self.root / "claims" / f"{key}.lock"
@@ -214,26 +235,3 @@ class Folder:
         except (OSError, ValueError):
             return None
         return record if isinstance(record, dict) else None
-
-
-def known_identity(kind: str, path: Path) -> object:
-    """Read what a finished file is the result of, after checking all of it.
-
-    Raises
-    ------
-    ResultError, ModelError
-        It is damaged.
-    KeyError, ValueError
-        It does not say.
-    """
-    if kind == "model":
-        from pncviz.training import read_info
-
-        return read_info(path)["study"]
-    return json.loads(load(path).attrs["study"])
-
-
-def _sum_of(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return os.fstat(file.fileno()).st_size, digest.hexdigest()

@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 
 from pncviz._version import __version__
+from pncviz.exceptions import StudyError
 from pncviz.registry import default_registry, load_dataset
 from pncviz.specs import Dataset
 
-__all__ = ["canonical", "dataset_of", "differences", "fingerprint", "key_of", "versions_of"]
+__all__ = [
+    "canonical",
+    "dataset_of",
+    "differences",
+    "fingerprint",
+    "forget_data",
+    "key_of",
+    "versions_of",
+]
 
 #: Whose version can change the numbers, by kind of item.
 _MATTER = {
@@ -25,6 +34,13 @@ _MATTER = {
     "cell": ("numpy", "scipy", "scikit-image", "skorch", "torch"),
 }
 _KINDS = ("dataset", "architecture", "strategy", "attack")
+#: Names that come with pncviz, which no plugin can take: looking them up would import torch, and
+#: a finished study need not wait for that.
+_OWN = {
+    "architecture": ("cnn", "fc"),
+    "attack": ("gradient-descent",),
+    "strategy": ("aai", "noise", "zero"),
+}
 
 
 def canonical(value: Any) -> str:
@@ -49,9 +65,28 @@ def _load(config: str) -> Dataset:
     return load_dataset(part["name"], **part["params"])
 
 
-def dataset_of(part: Mapping[str, Any]) -> Dataset:
-    """Load a dataset by its name and parameters; the last two are kept in memory."""
+def dataset_of(identity: Mapping[str, Any]) -> Dataset:
+    """Load the dataset of an item; the last two are kept in memory.
+
+    Raises
+    ------
+    StudyError
+        The data are no longer those that the item's key is of.
+    """
+    part = identity["dataset"]
+    if fingerprint(part) != identity["data"]:
+        forget_data()  # what this process remembers may be older than the plan
+        if fingerprint(part) != identity["data"]:
+            raise StudyError(
+                f"The data of {part['name']} changed while the study ran; run it again."
+            )
     return _load(canonical(part))
+
+
+def forget_data() -> None:
+    """Read datasets anew: their files may have changed since the last run of this process."""
+    _load.cache_clear()
+    _sum.cache_clear()
 
 
 @lru_cache(maxsize=64)
@@ -83,11 +118,12 @@ def _version(distribution: str) -> str:
 def versions_of(kind: str, config: Mapping[str, Any]) -> dict[str, str]:
     """Give the versions that can change the numbers, plugins' among them."""
     found = {"pncviz": __version__, **{name: _version(name) for name in _MATTER[kind]}}
-    registry = default_registry()
     names = [(part, config[part]["name"]) for part in _KINDS if part in config]
     names += [("metric", name) for name in config.get("comparison", {}).get("metrics", ())]
     for part, name in names:
-        entry = registry.entry(part, name)
+        if name in _OWN.get(part, ()):
+            continue
+        entry = default_registry().entry(part, name)
         if entry.distribution != "pncviz":
             found[entry.distribution] = entry.version
     return found

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pncviz.exceptions import PncvizError
-from pncviz.study.folder import Folder, known_identity
+from pncviz.study.files import known_identity
+from pncviz.study.folder import Folder
 from pncviz.study.identity import canonical, key_of
 from pncviz.study.manifest import Line
 
@@ -87,12 +88,14 @@ def verify_study(out: str | os.PathLike[str]) -> list[str]:
         Not a study's folder.
     """
     folder = Folder(out).existing()
-    lines = folder.manifest.lines.values()
-    problems = [f"{line.file}: {told}" for line in lines for told in _told(folder, line)]
-    if folder.manifest.damaged:
+    lines = folder.manifest.lines
+    problems = [told for line in lines.values() for told in _told(folder, line)]
+    unlisted = [path for path in folder.finished() if path.stem not in lines]
+    # A damaged line harms no more once its file has another one.
+    if folder.manifest.damaged and unlisted:
         problems.append(
-            f"{folder.manifest.path.name}: {folder.manifest.damaged} lines are damaged and count "
-            "as not written"
+            f"{folder.manifest.path.name}: lines are damaged and count as not written, in all "
+            f"{folder.manifest.damaged}; {len(unlisted)} files lack theirs"
         )
     return problems
 
@@ -103,14 +106,14 @@ def _told(folder: Folder, line: Line) -> Iterator[str]:
     if fault:
         yield fault
     elif key_of(line.identity) != line.key:
-        yield "its line in the manifest names another identity than its key"
+        yield f"{line.file}: its line in the manifest names another identity than its key"
     else:
         try:
             known = known_identity(line.kind, folder.root / line.file)
             if canonical(known) != canonical(line.identity):
-                yield "the file is the result of something else than its line says"
-        except (PncvizError, KeyError, ValueError) as error:
-            yield str(error)
+                yield f"{line.file} is the result of something else than its line says"
+        except (PncvizError, KeyError, ValueError, TypeError) as error:
+            yield f"{line.file}: {error}"
 
 
 def clean_study(out: str | os.PathLike[str], *, dry_run: bool = False) -> list[Path]:
@@ -143,9 +146,8 @@ def clean_study(out: str | os.PathLike[str], *, dry_run: bool = False) -> list[P
         for key in (cell.key, *cell.needs.values())
     }
     stale = [path for path in folder.files() if path.stem not in needed]
-    for path in () if dry_run else stale:
-        with folder.claimed(path.stem) as mine:
-            if mine:
-                folder.manifest.withdraw(path.stem)
-                path.unlink(missing_ok=True)
-    return stale
+    if dry_run:
+        return stale
+    keys = {path.stem for path in stale} | (set(folder.manifest.lines) - needed)
+    removed = {key for key in sorted(keys) if folder.remove(key)}
+    return [path for path in stale if path.stem in removed]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from pncviz.exceptions import StudyError
 from pncviz.study.identity import canonical
+from pncviz.study.locks import held
 
 __all__ = ["Line", "Manifest"]
 
@@ -57,7 +56,7 @@ class Line:
             raw = json.loads(text)
             whole = raw["sum"] == _sum(canonical(raw["item"]))
             return cls(**raw["item"]) if whole else None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
 
@@ -102,13 +101,21 @@ class Manifest:
         self._read = 0
 
     def refresh(self) -> Mapping[str, Line]:
-        """Read what has been appended since, and give the latest line of each key."""
+        """Read what has been appended since, and give the latest line of each key.
+
+        Raises
+        ------
+        StudyError
+            The file is there, but cannot be read.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self._read)
                 new = file.read()
         except FileNotFoundError:
             return self.lines
+        except OSError as error:
+            raise StudyError(f"{self.path} cannot be read: {error.strerror}.") from error
         whole = new.rfind(b"\n") + 1  # what follows may still be being written
         self._read += whole
         for text in new[:whole].splitlines():
@@ -126,14 +133,15 @@ class Manifest:
 
     def append(self, line: Line) -> None:
         """Add a line, on the disk when this returns."""
-        with self._locked():
+        with held(self.path.with_name(self.path.name + ".lock"), wait=True):
             descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 text = line.text().encode()
                 # A writer that lost its power may have left half a line.
                 if not _ends_line(descriptor):
                     text = b"\n" + text
-                os.write(descriptor, text)
+                while text:  # a disk that is nearly full takes a part
+                    text = text[os.write(descriptor, text) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -143,11 +151,6 @@ class Manifest:
         """Take an item's line back, because its file was removed on purpose."""
         if key in self.lines:
             self.append(replace(self.lines[key], file="", size=0, sha256="", seconds=0.0))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with FileLock(self.path.with_name(self.path.name + ".lock")):
-            yield
 
 
 def _ends_line(descriptor: int) -> bool:

@@ -66,21 +66,25 @@ class Plan:
         In the order of the file.
     items : dict of str to Item
         By key, what is needed before what needs it. Empty in a plan read from a folder.
+    description : str
     """
 
     name: str
     cells: list[Cell]
     items: dict[str, Item] = field(default_factory=dict, repr=False)
+    description: str = ""
 
     def to_json(self) -> str:
         """Keep what collecting needs: neither data nor torch is needed to read it."""
-        return json.dumps({"name": self.name, "cells": [asdict(cell) for cell in self.cells]})
+        cells = [asdict(cell) for cell in self.cells]
+        return json.dumps({"name": self.name, "description": self.description, "cells": cells})
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Undo :meth:`to_json`."""
         raw = json.loads(text)
-        return cls(raw["name"], [Cell(**cell) for cell in raw["cells"]])
+        cells = [Cell(**cell) for cell in raw["cells"]]
+        return cls(raw["name"], cells, description=raw.get("description", ""))
 
 
 def make_plan(study: Study) -> Plan:
@@ -99,12 +103,13 @@ def make_plan(study: Study) -> Plan:
     Raises
     ------
     StudyError
-        Two grids that put different work in one place.
+        Two grids that put different work in one place, or compare one dataset by other metrics.
     UnknownNameError, ParameterError, DatasetError
         A part that there is not, or data that cannot be read.
     """
     items: dict[str, Item] = {}
     cells: dict[str, Cell] = {}
+    _check_metrics(study)
     for grid in study.grid:
         for point in _points(grid):
             at = {axis: getattr(part, "label", part) for axis, part in point.items()}
@@ -119,7 +124,20 @@ def make_plan(study: Study) -> Plan:
                     f"{', '.join(f'{axis} {label}' for axis, label in at.items())}; name one of "
                     f"its parts otherwise by `as`."
                 )
-    return Plan(study.name, list(cells.values()), items)
+    return Plan(study.name, list(cells.values()), items, study.description)
+
+
+def _check_metrics(study: Study) -> None:
+    """Raise unless all results of a dataset will have the same metrics, and so one table."""
+    known: dict[str, list[str]] = {}
+    for grid in study.grid:
+        for part in grid.dataset:
+            metrics = known.setdefault(part.label, grid.comparison.metrics)
+            if metrics != grid.comparison.metrics:
+                raise StudyError(
+                    f"Grids of {study.name} compare {part.label} by {', '.join(metrics)} and by "
+                    f"{', '.join(grid.comparison.metrics)}; use the same metrics, or two studies."
+                )
 
 
 def _points(grid: Grid) -> Iterator[dict[str, Any]]:

@@ -67,4 +67,6 @@ def similarities_of(cell: xr.Dataset) -> xr.Dataset:
     names = [name for name, v in cell.data_vars.items() if {"metric", "contrast_label"} & {*v.dims}]
     found = cell[[*names, "succeeded"]].rename(label="pattern_label")
     found.attrs = {**attrs, "created_at": cell.attrs["created_at"]}
+    # Patterns say it in other words.
+    found["succeeded"].attrs["long_name"] = "whether the pattern reached its class"
     return validate(found, "similarities")

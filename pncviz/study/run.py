@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pncviz.exceptions import StudyError
 from pncviz.study.config import Study, load_study
-from pncviz.study.engine import Engine, ProcessDiedError
+from pncviz.study.engine import Engine
 from pncviz.study.folder import Folder
-from pncviz.study.identity import differences
+from pncviz.study.identity import differences, forget_data
 from pncviz.study.plan import Item, Plan, make_plan
-
-if TYPE_CHECKING:
-    from pncviz.study.work import Answer
+from pncviz.study.runner import Progress, Runner
 
 __all__ = ["Outcome", "Progress", "run_study"]
 
-logger = logging.getLogger("pncviz")
-
-#: Seconds between two looks at what another runner has claimed.
-_POLL = 0.2
 #: Waves of work: what is in one needs what is in those before it.
 _WAVES = (("contrast", "null", "model"), ("cell",))
 
@@ -40,40 +34,21 @@ class Outcome:
         Items finished by this run, models and contrasts included.
     reused : int
         Cells that were finished before.
+    done : int
+        Cells that are finished now.
     failed : dict of str to str
         Message by title of the item.
     reasons : dict of str to str
-        Why each cell that was not reused was not, by its title.
+        Why each cell that was not reused was not, by its title; and why any model or contrast that
+        was finished is made anew.
     """
 
     n_cells: int
     computed: int
     reused: int
+    done: int
     failed: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    done, total : int
-        Items that this run set out to do.
-    seconds_left : float or None
-        From what finished items of the kind took; None until one has.
-    item : Item
-        The one that has just ended.
-    state : str
-        See :class:`~pncviz.study.work.Answer`.
-    """
-
-    done: int
-    total: int
-    seconds_left: float | None
-    item: Item
-    state: str
 
 
 def run_study(
@@ -87,8 +62,9 @@ def run_study(
 ) -> Outcome:
     """Do what is missing of a study.
 
-    What is finished stays finished, whatever ends the run: run again to go on. Several runs may
-    share one folder at the same time; each item is then done by one of them.
+    What is finished stays finished, whatever ends the run: run again to go on. Files that are
+    damaged or gone are made anew, those of models and contrasts as well. Several runs may share one
+    folder at the same time; each item is then done by one of them.
 
     Parameters
     ----------
@@ -118,61 +94,76 @@ def run_study(
     """
     plan_of = study if isinstance(study, Study) else load_study(study)
     engine = Engine(out, n_jobs=n_jobs, backend=backend, scheduler=scheduler)
+    folder = Folder(out).usable()
+    forget_data()
     plan = make_plan(plan_of)
-    folder = Folder(out).create()
-    folder.keep_plan(plan)
     folder.manifest.refresh()
     missing, reasons = _missing(plan, folder)
     if missing:
         from pncviz.study.checks import check_plan
 
         check_plan(plan, missing)
-    runner = _Runner(folder, engine, missing, progress)
+    folder.create().keep_plan(plan)
+    runner = Runner(folder, engine, missing, progress)
     if missing:
         with engine.running():
             for kinds in _WAVES:
                 runner.wave([item for item in missing if item.kind in kinds])
+    anew = {item.key for item in missing}
     return Outcome(
         n_cells=len(plan.cells),
         computed=runner.computed,
-        reused=len(plan.cells) - len(reasons),
+        reused=sum(cell.key not in anew for cell in plan.cells),
+        done=sum(cell.key not in runner.without for cell in plan.cells),
         failed=runner.failed,
         reasons=reasons,
     )
 
 
 def _missing(plan: Plan, folder: Folder) -> tuple[list[Item], dict[str, str]]:
-    """Find the items to do, what cells need before them, and say why each cell is not reused."""
-    lines = folder.manifest.lines
-    reasons: dict[str, str] = {}
-    wanted: dict[str, Item] = {}
-    for key in dict.fromkeys(cell.key for cell in plan.cells):
-        item = plan.items[key]
-        why = _why_not(item, folder)
-        if why is None:
+    """Find the items to do, what cells need before them, and say why each is not reused."""
+    faults = {key: _fault(folder, key) for key in plan.items}
+    finished = all(fault is None for fault in faults.values())
+    former = {} if finished else _former(plan, folder)
+    wanted, reasons = [], {}
+    for key, item in plan.items.items():
+        fault = faults[key]
+        if fault is None:
             continue
-        reasons[f"{item.title} ({key})"] = why
-        for need in item.needs.values():
-            if need not in wanted and (need not in lines or folder.fault(lines[need])):
-                wanted[need] = plan.items[need]
-        wanted[key] = item
-    return list(wanted.values()), reasons
+        wanted.append(item)
+        if item.kind == "cell" or key in folder.manifest.lines:
+            reasons[f"{item.title} ({key})"] = fault or _why_not(item, folder, former)
+    return wanted, reasons
 
 
-def _why_not(item: Item, folder: Folder) -> str | None:
-    """Say why a finished item cannot stand for this one; None if one can."""
-    line = folder.manifest.lines.get(item.key)
-    if line is not None:
-        return folder.fault(line)
+def _fault(folder: Folder, key: str) -> str | None:
+    """Say what is wrong with a finished item; None if nothing is, "" if it is not finished."""
+    line = folder.manifest.lines.get(key)
+    return "" if line is None else folder.fault(line)
+
+
+def _former(plan: Plan, folder: Folder) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """Give the cells that were finished and that no study here has any more, by their place."""
+    current = set(plan.items)
+    for name in folder.studies():
+        if name != plan.name:
+            with suppress(StudyError):  # it is for those who run that one to know
+                current |= {cell.key for cell in folder.plan(name).cells}
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for line in folder.manifest.history:
+        if line.kind == "cell" and line.key not in current:
+            found.setdefault(_place(line.identity), []).append(line.identity)
+    return found
+
+
+def _why_not(item: Item, folder: Folder, former: Mapping[Any, list[dict[str, Any]]]) -> str:
+    """Say why there is no finished item to stand for this one."""
+    if folder.path(item.kind, item.key).is_file():
+        return "its file is not in the manifest; taken over if it is whole"
     failure = folder.failure(item.key)
     if failure:
         return f"failed before: {failure.get('message')}"
-    names = [_place(item.identity)]
-    told = [
-        differences(old.identity, item.identity)
-        for old in folder.manifest.history
-        if old.kind == item.kind and _place(old.identity) in names
-    ]
+    told = [differences(old, item.identity) for old in former.get(_place(item.identity), ())]
     if told:
         least = min(told, key=len)
         return f"changed: {', '.join(least[:4])}{' and more' if len(least) > 4 else ''}"
@@ -183,78 +174,3 @@ def _place(identity: dict[str, Any]) -> tuple[Any, ...]:
     """Name the point of the grid, without parameters."""
     axes = ("dataset", "architecture", "optimizer", "strategy", "attack")
     return (*(identity.get(axis, {}).get("name") for axis in axes), identity.get("seed"))
-
-
-class _Runner:
-    """Works waves of items off, and keeps count."""
-
-    def __init__(
-        self,
-        folder: Folder,
-        engine: Engine,
-        missing: Sequence[Item],
-        progress: Callable[[Progress], object] | None,
-    ) -> None:
-        self.folder, self.engine, self.progress = folder, engine, progress
-        self.left = {item.key: item for item in missing}
-        self.total, self.computed = len(missing), 0
-        self.failed: dict[str, str] = {}
-
-    def wave(self, items: Sequence[Item]) -> None:
-        """Repeat until every item is finished by someone, or has failed here."""
-        pending = {item.key: item for item in items}
-        apart = False
-        while pending:
-            before = len(pending)
-            try:
-                for answer in self.engine.answers(list(pending.values()), apart=apart):
-                    self._take(answer, pending)
-            except ProcessDiedError as error:
-                if apart:  # the first one without an answer was alone in its process
-                    item = next(iter(pending.values()))
-                    message = f"Its process was killed, most often for want of memory: {error}"
-                    self.folder.fail(item, message, "")
-                    self._end(pending.pop(item.key), "failed", message)
-                # Without knowing whose fault it was: once more, and then each by itself.
-                apart = apart or len(pending) == before
-                continue
-            if len(pending) == before:
-                time.sleep(_POLL)  # all of them are being done elsewhere
-
-    def _take(self, answer: Answer, pending: dict[str, Item]) -> None:
-        if answer.state == "busy":
-            return
-        self.computed += answer.state == "done"
-        self._end(pending.pop(answer.key), answer.state, answer.message)
-
-    def _end(self, item: Item, state: str, message: str) -> None:
-        self.left.pop(item.key, None)
-        if state == "failed":
-            self.failed[f"{item.title} ({item.key})"] = message
-            logger.warning("%s failed: %s", item.title, message)
-        if self.progress is not None:
-            done = self.total - len(self.left)
-            self.progress(Progress(done, self.total, self._seconds_left(), item, state))
-
-    def _seconds_left(self) -> float | None:
-        """Estimate from what items of the same kind and model took, here or in earlier runs."""
-        self.folder.manifest.refresh()
-        took: dict[tuple[Any, ...], list[float]] = {}
-        for line in self.folder.manifest.history:
-            if line.seconds:
-                for group in _groups(line.kind, line.identity):
-                    took.setdefault(group, []).append(line.seconds)
-        total = 0.0
-        for item in self.left.values():
-            known = [took[g] for g in _groups(item.kind, item.identity) if g in took]
-            if not known:
-                return None
-            total += sum(known[0]) / len(known[0])
-        return total / max(1, min(self.engine.n_jobs, len(self.left)))
-
-
-def _groups(kind: str, identity: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Give what an item's time may be guessed from, the closest first."""
-    parts = [identity.get(axis, {}).get("name") for axis in ("dataset", "architecture", "strategy")]
-    for n in (3, 2, 0):
-        yield (kind, *parts[:n])

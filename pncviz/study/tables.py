@@ -50,12 +50,13 @@ def summarize_study(tree: xr.DataTree, *, confidence_level: float = 0.95) -> xr.
     Returns
     -------
     xarray.DataTree
-        A node per dataset with dimensions (architecture, optimizer, strategy, attack), where
-        similarities have ``metric``, too. ``lower`` and ``upper`` are of the mean: over seeds if
-        there are two (Student's t, or a bootstrap from eight), else over classes
-        (``interval_over``). ``share_of_ceiling``, ``hits``, ``least_hits``, ``identification_p``
-        (the largest), ``succeeded`` (a share), ``least_confidence``, ``n_iter`` (the median),
-        ``test_accuracy``, ``test_loss``, ``n_seeds``, ``n_failed``. NaN where no cell is finished.
+        A node per dataset of which something is finished, with the dimensions (architecture,
+        optimizer, strategy, attack); similarities have ``metric``, too. ``lower`` and ``upper``
+        are of the mean: over seeds if there are two (Student's t, or a bootstrap from eight), else
+        over classes (``interval_over``). ``share_of_ceiling``, ``hits``, ``least_hits``,
+        ``identification_p`` (the largest), ``succeeded`` (a share), ``least_confidence``,
+        ``n_iter`` (the median), ``test_accuracy``, ``test_loss``, ``n_seeds``, ``n_failed``. NaN
+        where no cell is finished.
 
     Raises
     ------
@@ -64,7 +65,11 @@ def summarize_study(tree: xr.DataTree, *, confidence_level: float = 0.95) -> xr.
     """
     if tree.attrs.get("kind") != "study":
         raise StudyError("`tree` must be a study collected by collect_study.")
-    nodes = {name: _summary(node.to_dataset(), confidence_level) for name, node in tree.items()}
+    nodes = {
+        name: _summary(node.to_dataset(), confidence_level)
+        for name, node in tree.items()
+        if "own_similarity" in node  # else nothing of the dataset is finished
+    }
     found = xr.DataTree.from_dict(nodes)
     found.attrs = dict(tree.attrs)
     return found
@@ -154,4 +159,5 @@ def rows_of(summary: xr.DataTree, metric: str | None = None) -> Iterator[dict[st
             row = table.sel(dict(zip(GROUPED, place, strict=True)))
             if row["n_seeds"] or row["n_failed"]:
                 numbers = {str(key): row[key].item() for key in row.data_vars}
-                yield {"dataset": name, **dict(zip(GROUPED, place, strict=True)), **numbers}
+                where = {"dataset": name, **dict(zip(GROUPED, place, strict=True))}
+                yield {**where, "metric": chosen, **numbers}

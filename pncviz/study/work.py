@@ -88,7 +88,7 @@ def work(root: str, item: Item) -> Answer:
                 _KINDS[item.kind](folder, item)
             seconds = time.monotonic() - begin
             folder.commit(item, seconds)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin may even call sys.exit
             message = f"{type(error).__name__}: {error}"
             folder.fail(item, message, traceback.format_exc())
             return Answer(item.key, "failed", time.monotonic() - begin, message)
@@ -119,13 +119,13 @@ def _save(result: xr.Dataset, folder: Folder, item: Item) -> None:
 
 
 def _contrast(folder: Folder, item: Item) -> None:
-    data = dataset_of(item.identity["dataset"])
+    data = dataset_of(item.identity)
     rule = _rule(item.identity["normalize"])
     _save(positive_negative_contrast(data.X, data.y, normalize=rule), folder, item)
 
 
 def _null(folder: Folder, item: Item) -> None:
-    data, what = dataset_of(item.identity["dataset"]), item.identity
+    data, what = dataset_of(item.identity), item.identity
     drawn = label_shuffled_contrasts(
         data.X,
         data.y,
@@ -141,7 +141,7 @@ def _null(folder: Folder, item: Item) -> None:
 
 def _model(folder: Folder, item: Item) -> None:
     what = item.identity
-    data = dataset_of(what["dataset"])
+    data = dataset_of(what)
     classes, codes = encode_labels(data.y)
     net = make_classifier(
         what["architecture"]["name"],
@@ -185,7 +185,7 @@ def _measured(net: Any, data: Any, classes: Any) -> dict[str, float]:
 
 def _cell(folder: Folder, item: Item) -> None:
     what = item.identity
-    data = dataset_of(what["dataset"])
+    data = dataset_of(what)
     net = load_classifier(_needed(folder, item, "model"), device=what["training"]["device"])
     strategy = make_strategy(what["strategy"]["name"], **what["strategy"]["params"])
     extraction = dict(what["extraction"])
