@@ -38,9 +38,9 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Of dask, such as tcp://host:8786.")] = None,
 ) -> None:
     """Do what is missing of a study; run it again after any interruption."""
-    from pncviz.study import run_study
-
     try:
+        from pncviz.study import run_study  # takes seconds, in which Ctrl-C may come
+
         with _bar() as progress:
             outcome = run_study(
                 file, out, n_jobs=jobs, backend=backend, scheduler=scheduler, progress=progress

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from pncviz.dataset import validate
+from pncviz.dataset.fields import FIELDS
 
 __all__ = ["as_cell", "similarities_of"]
 
@@ -68,5 +69,5 @@ def similarities_of(cell: xr.Dataset) -> xr.Dataset:
     found = cell[[*names, "succeeded"]].rename(label="pattern_label")
     found.attrs = {**attrs, "created_at": cell.attrs["created_at"]}
     # Patterns say it in other words.
-    found["succeeded"].attrs["long_name"] = "whether the pattern reached its class"
+    found["succeeded"].attrs["long_name"] = FIELDS["similarities"]["succeeded"].long_name
     return validate(found, "similarities")

@@ -96,7 +96,7 @@ class Runner:
                     self.folder.fail(error.item, message, "")
                     self._end(pending.pop(error.item.key), "failed", message)
                 # Without knowing whose fault it was, each by itself until that is known.
-                apart = error.item is None and len(pending) == before
+                apart = len(pending) == before
                 continue
             if len(pending) == before:
                 time.sleep(_POLL)  # all of them are being done elsewhere
