@@ -19,7 +19,6 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
 from skorch.dataset import Dataset, ValidSplit
 from torch.utils.data import (
     BatchSampler,
@@ -867,19 +866,3 @@ def test_no_pickle_is_ever_read(write, tmp_path):
     with path.open("wb") as file:
         write({"weights": Bomb()}, file)
     refused(path, "damaged, or not a pncviz classifier")
-
-
-def test_scoring_keeps_no_graph_of_gradients():
-    """Predictions kept until the epoch ends hold no activations (4 GB for a CNN on MNIST)."""
-    kept = []
-
-    class Watch(Callback):
-        def on_batch_end(self, net, y_pred=None, training=False, **kwargs):
-            kept.append((training, y_pred.requires_grad))
-
-    net = make_classifier("fc", max_epochs=1, train_split=ValidSplit(2))
-    net.set_params(callbacks=[*net.callbacks, ("watch", Watch())])
-    X = np.random.default_rng(0).random((8, 4), np.float32)
-    net.fit(X, np.arange(8) % 2)
-    assert (True, False) in kept
-    assert not any(grad for _, grad in kept)

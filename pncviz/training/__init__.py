@@ -1,8 +1,7 @@
 """Ready classifiers from named architectures, and their files."""
 
-from pncviz.training.classifier import Classifier, make_classifier
+from pncviz.training.classifier import Classifier, StopAt, make_classifier
 from pncviz.training.files import load_classifier, read_info, save_classifier
-from pncviz.training.stopping import StopAt
 
 __all__ = [
     "Classifier",

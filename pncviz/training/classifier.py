@@ -18,9 +18,8 @@ from pncviz.exceptions import LabelError, ModelError, ParameterError
 from pncviz.registry import check_params, default_registry
 from pncviz.specs import ArchitectureSpec
 from pncviz.training.batches import batch_loader
-from pncviz.training.stopping import StopAt
 
-__all__ = ["OPTIMIZERS", "Classifier", "make_classifier"]
+__all__ = ["OPTIMIZERS", "Classifier", "StopAt", "make_classifier"]
 
 #: Name -> (optimiser, its usual learning rate).
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], float]] = {
@@ -87,12 +86,6 @@ class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
             ) from error
         return super().initialize()  # type: ignore[no-any-return] # skorch is untyped
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        """Make one step; what is kept of it for scoring holds no graph of gradients."""
-        step = super().train_step_single(batch, **fit_params)
-        # Kept until the epoch ends, graphs of a CNN on MNIST took four gigabytes.
-        return {**step, "y_pred": step["y_pred"].detach()}
-
     def get_params_for(self, prefix: str) -> dict[str, Any]:
         """Fill in, for the module, what the data say and the user did not."""
         params: dict[str, Any] = super().get_params_for(prefix)
@@ -117,6 +110,32 @@ def _units(y: Any, X: Any) -> NDArray[np.int64]:
             "AdversarialPatternExtractor does so by itself."
         )
     return labels
+
+
+class StopAt(Callback):  # type: ignore[misc] # skorch is untyped
+    """Stop training at the first epoch that meets a loss or an accuracy.
+
+    Both are of the validation part if there is one, else of the training data as seen in the epoch.
+
+    Parameters
+    ----------
+    loss : float, optional
+    accuracy : float, optional
+        A share between 0 and 1.
+    """
+
+    def __init__(self, loss: float | None = None, accuracy: float | None = None) -> None:
+        self.loss = loss
+        self.accuracy = accuracy
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002 # skorch's signature
+        """Look at the epoch's row of the history."""
+        row = net.history[-1]
+        part = "valid" if "valid_loss" in row else "train"
+        if self.loss is not None and row[f"{part}_loss"] <= self.loss:
+            raise KeyboardInterrupt  # how skorch's own EarlyStopping ends the loop
+        if self.accuracy is not None and row[f"{part}_acc"] >= self.accuracy:
+            raise KeyboardInterrupt
 
 
 def make_classifier(
