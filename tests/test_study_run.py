@@ -244,10 +244,10 @@ def test_a_failing_cell_stops_no_other(tmp_path, plugins, exits, kind):
     outcome = run_study(failing, out)
     assert (outcome.done, outcome.n_cells, outcome.computed) == (1, 2, 3)
     ((title, message),) = outcome.failed.items()
-    assert title.startswith("cell: tiling, fc, sgd, moody, gradient-descent, seed 0 (")
+    assert re.match(r"cell: tiling, fc.*, sgd, moody.*, gradient-descent, seed 0 \(", title)
     assert kind in message
     folder = Folder(out).existing()
-    key = re.search(r"\((\w+)\)", title)[1]
+    key = re.search(r"\((\w+)\)$", title)[1]
     trace = folder.failure(key)["traceback"]
     assert "in start" in trace
     assert kind in trace
@@ -276,7 +276,7 @@ def test_a_failing_model_is_named_by_its_cells(tmp_path, plugins, exits, kind):
     ((title, message),) = models.items()
     assert "balky" in title
     assert message == f"{kind}: no training today"
-    key = re.search(r"\((\w+)\)", title)[1]
+    key = re.search(r"\((\w+)\)$", title)[1]
     assert len(cells) == 2
     for told in cells.values():
         assert f"Its model {key} could not be made: {message}" in told

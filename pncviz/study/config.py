@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from pncviz.exceptions import StudyError
 from pncviz.registry import normalize
+from pncviz.study.identity import written
 from pncviz.study.problems import problems
 
 __all__ = [
@@ -64,9 +65,7 @@ class Part(_Table):
 
     def model_post_init(self, _: Any) -> None:
         """Fold the name as the registry does, and fill in the label."""
-        given = ", ".join(f"{key}={value}" for key, value in sorted(self.params.items()))
-        usual = f"{self.name}({given})" if given else self.name
-        object.__setattr__(self, "label", self.label or usual)
+        object.__setattr__(self, "label", self.label or written(self.name, self.params))
         object.__setattr__(self, "name", normalize(self.name))
         # Labels name groups and coordinates of NetCDF files, and rows of tables.
         if not _LABEL.fullmatch(self.label) or not self.label.isprintable():

@@ -24,6 +24,7 @@ __all__ = [
     "forget_data",
     "key_of",
     "versions_of",
+    "written",
 ]
 
 #: Whose version can change the numbers, by kind of item.
@@ -52,6 +53,18 @@ def canonical(value: Any) -> str:
     '{"a": null, "b": [1, 2.5]}'
     """
     return json.dumps(value, sort_keys=True, default=str)
+
+
+def written(name: str, params: Mapping[str, Any]) -> str:
+    """Give a part's name with its parameters.
+
+    Examples
+    --------
+    >>> written("noise", {"scale": 0.1}), written("zero", {})
+    ('noise(scale=0.1)', 'zero')
+    """
+    given = ", ".join(f"{key}={value}" for key, value in sorted(params.items()))
+    return f"{name}({given})" if given else name
 
 
 def key_of(identity: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pncviz.exceptions import StudyError
 from pncviz.study.config import AXES, Grid, Part, Study
-from pncviz.study.identity import canonical, fingerprint, key_of, versions_of
+from pncviz.study.identity import canonical, fingerprint, key_of, versions_of, written
 
 __all__ = ["Cell", "Item", "Plan", "make_plan"]
 
@@ -40,7 +40,8 @@ class Item:
     @property
     def title(self) -> str:
         """What it is, for people."""
-        names = [str(self.identity[axis]["name"]) for axis in AXES[:-1] if axis in self.identity]
+        parts = [self.identity[axis] for axis in AXES[:-1] if axis in self.identity]
+        names = [written(part["name"], part["params"]) for part in parts]
         seed = [f"seed {self.identity['seed']}"] if "seed" in self.identity else []
         return f"{self.kind}: {', '.join(names + seed)}"
 
