@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,12 @@ class Engine:
                 with self._cluster(), joblib.parallel_config("dask"):
                     yield self
             else:
-                with joblib.parallel_config("loky", inner_max_num_threads=1):
+                with (
+                    joblib.parallel_config("loky", inner_max_num_threads=1),
+                    warnings.catch_warnings(),
+                ):
+                    # loky replaces processes that have grown, as those that hold data do.
+                    warnings.filterwarnings("ignore", "A worker stopped while some jobs")
                     yield self
         except KeyboardInterrupt:
             self._kill()
