@@ -1,10 +1,20 @@
 """What the tests share."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    # Shells start background jobs deaf to Ctrl-C, which the processes of tests would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 ROOT = Path(__file__).parent.parent
 

@@ -156,9 +156,13 @@ class Folder:
         file = path.relative_to(self.root).as_posix()
         line = Line(item.kind, item.key, file, size, digest, round(seconds, 3), item.identity)
         self.manifest.append(line)
-        for stale in (self._claim(item.key), self._failure(item.key)):
-            stale.unlink(missing_ok=True)
+        self.settle(item.key)
         return line
+
+    def settle(self, key: str) -> None:
+        """Remove what is kept of an item until it is finished: its claim, and why it failed."""
+        for stale in (self._claim(key), self._failure(key)):
+            stale.unlink(missing_ok=True)
 
     def adopt(self, item: Item) -> bool:
         """List a finished file that lacks its line, after reading it; whether there was one."""

@@ -78,6 +78,7 @@ def work(root: str, item: Item) -> Answer:
         # Another process may have finished it since this one was told to.
         line = folder.manifest.refresh().get(item.key)
         if line is not None and folder.fault(line) is None:
+            folder.settle(item.key)
             return Answer(item.key, "there")
         if line is None and folder.adopt(item):
             return Answer(item.key, "there")
