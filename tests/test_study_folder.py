@@ -506,3 +506,15 @@ def test_clean_forgets_files_that_are_gone(folder):
     assert len(verify_study(folder.root)) == 1
     clean_study(folder.root)
     assert verify_study(folder.root) == []
+
+
+def test_what_is_finished_keeps_no_claim_and_no_failure(folder):
+    """A runner that finds an item done by another removes what was kept until then."""
+    from pncviz.study.work import work
+
+    plan = make_plan(study(PLAN))
+    item = plan.items[plan.cells[0].key]
+    folder.fail(item, "ValueError: no", "trace")
+    assert work(str(folder.root), item).state == "there"
+    assert folder.failure(item.key) is None
+    assert not (folder.root / "claims" / f"{item.key}.lock").exists()
