@@ -134,3 +134,41 @@ def template_hits(images, labels, X, y):
         r = {label: pearson(x, image) for label, image in zip(labels, images, strict=True)}
         hits += max(r, key=r.get) == target
     return hits
+
+
+def plain_smallest_change(model, start, direction, code, targeted, clip):
+    """Search one row's line step by step: growth by a root of 2, then eight halvings."""
+    limit = 1024.0 if clip is None else 16 * (clip[1] - clip[0])
+    unit = direction / direction.abs().max()
+
+    def at(magnitude):
+        x = start + magnitude * unit
+        return x if clip is None else x.clamp(*clip)
+
+    def there(x):
+        return (int(model.labels(x[None])) == code) == targeted
+
+    def share(x):
+        p = float(model.probabilities(x[None])[0, code])
+        return p if targeted else 1 - p
+
+    if there(start):
+        return start, True
+    best, low = start, 0.0
+    for step in range(24, -1, -1):
+        magnitude = limit * math.sqrt(2) ** -step
+        x = at(magnitude)
+        if there(x):
+            break
+        low = magnitude
+        if share(x) > share(best):
+            best = x
+    else:
+        return best, False
+    for _ in range(8):
+        middle = (low + magnitude) / 2
+        if there(at(middle)):
+            x, magnitude = at(middle), middle
+        else:
+            low = middle
+    return x, True

@@ -38,6 +38,7 @@ from pncviz.builtin.metrics import pearson, pearson_pairs, pearson_rows
 from pncviz.exceptions import ModelError, ParameterError
 from pncviz.models import ProbabilityModel, TorchModel
 from pncviz.registry import Registry, default_registry
+from pncviz.specs import Target
 from pncviz.synthesis import descend
 from pncviz.testing import (
     check_adapter,
@@ -544,6 +545,20 @@ class Climbing(Walk):
     rate = -0.5
 
 
+class OneWay(Walk):
+    """Takes no notice of where it is to go when it is to get away."""
+
+    def run(self, model, start, target, stop, rngs):
+        found = super().run(model, start, Target(codes=target.codes), stop, rngs)
+        if target.targeted:
+            return found
+        return replace(found, loss=-found.loss, confidence=1 - found.confidence)
+
+
+class Modeless(Walk):
+    modes = frozenset()
+
+
 class Leaving(Walk):
     def __init__(self, clip=(-0.1, 0.1)):
         self.clip = clip
@@ -559,6 +574,7 @@ class Guessing(Attack):
     """Random search by probabilities alone: keeps every rule without gradients."""
 
     needs = frozenset({"probabilities"})
+    modes = frozenset({"targeted"})
 
     def run(self, model, start, target, stop, rngs):
         rows = torch.arange(len(start))
@@ -602,7 +618,9 @@ BROKEN_ATTACKS = [
     (Meeting, "treat a row alone as it does together with others; got a difference"),
     (Dicing, r"generators that it is given alone; got global \['torch'\]"),
     (Tiring, "same result for the same generators"),
-    (Climbing, "bring most rows nearer to their target in 30 iterations; got 0 of 6"),
+    (Climbing, "bring most rows nearer to their unit in 30 iterations; got . of 6"),
+    (OneWay, "farther from their unit in 30 iterations"),
+    (Modeless, r"have `modes`.*; got frozenset\(\)"),
     (Leaving, r"stay within clip=\(-0\.1, 0\.1\)"),
     (Pretending, "failed in run on ProbabilityModel"),
 ]

@@ -11,7 +11,8 @@ import numpy as np
 from pncviz.exceptions import ParameterError
 from pncviz.hookspecs import hookimpl
 from pncviz.specs import Attack, AttackResult, AttackSpec, Model, Stop, Target
-from pncviz.synthesis import FORMS, LOSSES, descend
+from pncviz.synthesis import FORMS, check_clip, check_count, check_number, descend
+from pncviz.synthesis.losses import loss_named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,29 +69,16 @@ class GradientDescent(Attack):
 
     def validate(self) -> None:
         """Raise for a bad parameter."""
-        if not _is_number(self.learning_rate) or self.learning_rate <= 0:
-            raise ParameterError(
-                f"`learning_rate` must be a positive number, got {self.learning_rate!r}."
-            )
-        if not _is_number(self.momentum) or not 0 <= self.momentum < 1:
+        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
+        if not isinstance(self.momentum, numbers.Real) or not 0 <= self.momentum < 1:
             raise ParameterError(f"`momentum` must lie in [0, 1), got {self.momentum!r}.")
-        if self.loss not in LOSSES:
-            raise ParameterError(f"`loss` must be one of {', '.join(LOSSES)}, got {self.loss!r}.")
-        if self.clip is not None:
-            pair = isinstance(self.clip, Sequence) and len(self.clip) == 2
-            if not pair or not all(map(_is_number, self.clip)) or self.clip[0] >= self.clip[1]:
-                raise ParameterError(
-                    f"`clip` must be None or (low, high) with low < high, got {self.clip!r}."
-                )
+        loss_named(self.loss)
+        check_clip(self.clip)
         if self.first_layer not in FORMS:
             raise ParameterError(
                 f"`first_layer` must be one of {', '.join(FORMS)}, got {self.first_layer!r}."
             )
-        every = self.trace_every
-        if every is not None and (not isinstance(every, numbers.Integral) or every < 1):
-            raise ParameterError(
-                f"`trace_every` must be None or a positive integer, got {every!r}."
-            )
+        check_count("trace_every", self.trace_every, none=True)
 
     def run(
         self,
@@ -121,14 +109,6 @@ class GradientDescent(Attack):
         if self.clip is not None:
             new = new.clamp(*self.clip)
         return new, velocity if self.momentum else None
-
-
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and bool(np.isfinite(float(value)))
-    )
 
 
 @hookimpl

@@ -7,13 +7,14 @@ from pncviz.models.access import adapt, fit_estimator, is_frozen, require
 from pncviz.models.blackbox import ProbabilityModel
 from pncviz.models.tiled import TiledModel
 from pncviz.models.torchmodel import TorchModel
-from pncviz.models.units import resolve_units
+from pncviz.models.units import as_prepared, resolve_units
 
 __all__ = [
     "ProbabilityModel",
     "TiledModel",
     "TorchModel",
     "adapt",
+    "as_prepared",
     "fit_estimator",
     "is_frozen",
     "require",

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pncviz.data import check_labels
+from pncviz.data import check_labels, encode_labels
 from pncviz.exceptions import LabelError, ModelError
 from pncviz.specs import Model
 
-__all__ = ["resolve_units"]
+__all__ = ["as_prepared", "resolve_units"]
 
 
 def resolve_units(
@@ -105,3 +105,35 @@ def _refuse_foreign(found: NDArray[Any] | None, known: NDArray[Any]) -> None:
             f"y has labels that the model does not have: {foreign[:10]}. Its classes are "
             f"{known.tolist()[:10]}."
         )
+
+
+def as_prepared(
+    X: NDArray[Any] | None,
+    y: NDArray[Any] | None,
+    classes: NDArray[Any],
+    units: NDArray[np.int64],
+) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
+    """Give samples and labels as strategies and attacks prepare on them: units, write-protected.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...) or None
+    y : ndarray of shape (n_samples,) or None
+    classes, units : the model's labels, and the output unit of each
+
+    Examples
+    --------
+    >>> y, classes = np.array(["owl", "cat"]), np.array(["cat", "owl"])
+    >>> as_prepared(None, y, classes, np.array([5, 7]))
+    (None, array([7, 5]))
+    """
+    codes = None if y is None else units[encode_labels(y, classes)[1]]
+    return _read_only(X), _read_only(codes)
+
+
+def _read_only(array: Any) -> Any:
+    if array is None:
+        return None
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -18,15 +18,15 @@ from sklearn.base import clone
 from pncviz.data import resolve_seed
 from pncviz.dataset import build_patterns
 from pncviz.exceptions import LabelError, ParameterError
-from pncviz.models import TiledModel, TorchModel, require
+from pncviz.models import as_prepared, require
 from pncviz.patterns.limits import check_stop, is_count
 from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
-from pncviz.registry import make_attack, make_strategy
+from pncviz.patterns.setting import check_form, checked_attack, fitted_out, progress_bar
+from pncviz.registry import make_strategy
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams
 from pncviz.synthesis import (
     blame,
     check_extraction,
-    check_needs,
     extract,
     in_batches,
     make_streams,
@@ -39,8 +39,6 @@ logger = logging.getLogger("pncviz")
 
 #: The most that patterns may take while they are made.
 MAX_BYTES = 8 * 2**30
-
-_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,25 +74,15 @@ class Course:
         part = make_strategy(strategy) if isinstance(strategy, str) else strategy
         if not isinstance(part, Strategy):
             raise ParameterError(f"`strategy` must be a name or a Strategy, got {strategy!r:.80}.")
-        means = make_attack(attack) if isinstance(attack, str) else attack
-        if not isinstance(means, Attack):
-            raise ParameterError(f"`attack` must be a name or an Attack, got {attack!r:.80}.")
-        part, means = clone(part), clone(means)  # prepare() may store what it learns
+        part = clone(part)  # prepare() may store what it learns
         part.validate()
-        means.validate()
-        check_needs(means)
+        means = checked_attack(attack)
         check_stop(max_iter, max_loss, min_confidence)
-        for name in ("batch_size", "max_bytes"):
-            value = options.get(name)
-            if value is not None and not is_count(value):
-                raise ParameterError(f"`{name}` must be a positive integer, got {value!r}.")
+        counts = {name: options.get(name) for name in ("batch_size", "max_bytes")}
+        check_form(options.get("precision"), **counts)
         n_blocks = options.get("n_blocks", 0)
         if not is_count(n_blocks) and n_blocks != 0:
             raise ParameterError(f"`n_blocks` must be 0 or a positive integer, got {n_blocks!r}.")
-        if options.get("precision") not in (None, *_PRECISIONS):
-            raise ParameterError(
-                f'`precision` must be None, "float32" or "float64", got {options["precision"]!r}.'
-            )
         stop = Stop(max_iter=int(max_iter), max_loss=max_loss, min_confidence=min_confidence)
         seed = resolve_seed(random_state)
         return cls(strategy=part, attack=means, stop=stop, seed=seed, **options)
@@ -117,16 +105,21 @@ class Course:
         classes, units : the model's labels, and the output unit of each
         image_shape : tuple of int
         data : (X, y)
-            For parts that prepare on data.
+            Samples and the user's labels, for parts that prepare on them.
         feature_names : array-like of str, optional
         """
         positions = self._positions(classes)
-        model = self._fitted_out(model)
+        model = fitted_out(
+            model,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            deterministic=self.deterministic,
+        )
         require(model, self.attack)
         self._check_size(model, len(positions))
         for part in (self.strategy, self.attack):
             with blame(part, "prepare"):
-                part.prepare(*(_read_only(array) for array in data))
+                part.prepare(*as_prepared(*data, classes, units))
         targets = units[positions]
         with model.session(), self._progress(len(positions)) as progress:
             streams = make_streams(self.seed, positions.tolist())
@@ -193,18 +186,6 @@ class Course:
             progress=progress,
         )
 
-    def _fitted_out(self, model: Model) -> Model:
-        """Give the model the precision, batch size and determinism asked for."""
-        if isinstance(model, TorchModel):
-            dtype = _PRECISIONS.get(self.precision or "", model.dtype)
-            if dtype != model.dtype:
-                model = model.astype(dtype)
-        if self.batch_size is not None:
-            model.batch_size = int(self.batch_size)
-        if self.deterministic and isinstance(model, TorchModel):
-            return TiledModel(model)
-        return model
-
     def _check_size(self, model: Model, k: int) -> None:
         # The sum in float64, its copy in the model's precision, and the dataset's.
         estimate = k * math.prod(model.input_shape) * 8 * (2 + 2 * self.n_blocks)
@@ -217,14 +198,9 @@ class Course:
 
     @contextmanager
     def _progress(self, k: int) -> Iterator[Callable[[int], object] | None]:
-        if self.progress is not None or not self.verbose:
-            yield self.progress
-            return
-        from rich.progress import Progress
-
-        with Progress() as bar:
-            task = bar.add_task("patterns", total=k * self.strategy.n_examples)
-            yield lambda n: bar.advance(task, n)
+        total, wanted = k * self.strategy.n_examples, bool(self.verbose) and self.progress is None
+        with progress_bar("patterns", total, wanted) as shown:
+            yield shown or self.progress
 
     def _answers(
         self, model: Model, found: Extraction, targets: NDArray[np.int64]
@@ -240,11 +216,3 @@ class Course:
         in_batches(model, len(targets), torch.no_grad()(ask))
         share = np.concatenate(parts).astype(np.float64)
         return share.argmax(axis=1), share[np.arange(len(targets)), targets]
-
-
-def _read_only(array: NDArray[Any] | None) -> NDArray[Any] | None:
-    if array is None:
-        return None
-    view = array.view()
-    view.flags.writeable = False
-    return view

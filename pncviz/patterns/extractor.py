@@ -12,12 +12,11 @@ from pncviz.data import (
     as_float32,
     check_labels,
     check_samples,
-    encode_labels,
     resolve_image_shape,
 )
 from pncviz.exceptions import LabelError
-from pncviz.models import adapt, fit_estimator, is_frozen, resolve_units
 from pncviz.patterns.course import MAX_BYTES, Course
+from pncviz.patterns.setting import fitted_model
 from pncviz.similarity import SimilarityTransformer
 from pncviz.specs import Attack, Strategy
 
@@ -172,7 +171,16 @@ class AdversarialPatternExtractor(SimilarityTransformer):
             raise LabelError(f"y has only one class, {labels[:1].tolist()}; patterns need two.")
         image_shape = resolve_image_shape(checked.shape[1:], self.image_shape)
         samples = as_float32(checked)
-        model, classes, units = self._model(samples, labels, image_shape, course.seed)
+        self.estimator_, model, classes, units = fitted_model(
+            self.estimator,
+            samples,
+            labels,
+            image_shape=image_shape,
+            classes=self.classes,
+            output=self.output,
+            adapter=self.adapter,
+            seed=course.seed,
+        )
         self.patterns_ = course.run(
             model,
             classes,
@@ -194,28 +202,3 @@ class AdversarialPatternExtractor(SimilarityTransformer):
 
     def _course(self) -> Course:
         return Course.checked(**{name: getattr(self, name) for name in _COURSE})
-
-    def _model(
-        self,
-        samples: NDArray[np.float32],
-        labels: NDArray[Any],
-        image_shape: tuple[int, ...],
-        seed: int,
-    ) -> tuple[Any, NDArray[Any], NDArray[np.int64]]:
-        """Give the model, its classes and their units; fits a clone unless frozen."""
-        frozen = is_frozen(self.estimator)
-        classes, codes = encode_labels(labels, None if frozen else self.classes)
-        self.estimator_ = self.estimator
-        if not frozen:
-            self.estimator_ = fit_estimator(
-                self.estimator, samples, codes, shape=image_shape, n_classes=len(classes), seed=seed
-            )
-        model = adapt(
-            self.estimator_,
-            input_shape=samples.shape[1:],
-            output=self.output,
-            adapter=self.adapter,
-        )
-        if frozen:
-            return model, *resolve_units(model, classes=self.classes, y=labels)
-        return model, classes, np.arange(len(classes))

@@ -24,7 +24,15 @@ class Part(BaseEstimator):  # type: ignore[misc] # sklearn is untyped
         """Raise :class:`~pncviz.exceptions.ParameterError` for a bad parameter."""
 
     def prepare(self, X: ArrayLike | None, y: ArrayLike | None) -> None:
-        """Learn from the data, if there are any; nothing by default."""
+        r"""Learn from the data, if there are any; nothing by default.
+
+        Parameters
+        ----------
+        X : float32 ndarray of shape (n_samples, \*input_shape) or None
+            Not to be written to.
+        y : int64 ndarray of shape (n_samples,) or None
+            The *output unit* of each sample, as targets name them; not the user's labels.
+        """
 
 
 class Strategy(Part):
@@ -98,6 +106,8 @@ class Attack(Part):
     """
 
     needs: frozenset[str] = frozenset({"gradients"})
+    #: What it can do: reach a unit, get away from one, or both.
+    modes: frozenset[str] = frozenset({"targeted", "untargeted"})
 
     def run(
         self,
@@ -115,6 +125,7 @@ class Attack(Part):
         start : tensor of shape (n, *input_shape)
             Not to be changed in place.
         target : Target
+            Patterns are always targeted; adversarial examples of data may be untargeted.
         stop : Stop
         rngs : sequence of n numpy.random.Generator
             One per row, so that nothing depends on how rows are batched.

@@ -3,19 +3,31 @@
 from pncviz.synthesis.batching import in_batches
 from pncviz.synthesis.checks import blame, check_extraction, check_needs, unchanged
 from pncviz.synthesis.descent import DIVERGED_AT, FORMS, descend
-from pncviz.synthesis.extraction import extract, make_streams
+from pncviz.synthesis.extraction import extract, make_streams, run_attack
+from pncviz.synthesis.line_search import Change, smallest_change
 from pncviz.synthesis.losses import LOSSES
+from pncviz.synthesis.parameters import check_clip, check_count, check_number
+from pncviz.synthesis.single import hits, judged, loss_gradient
 
 __all__ = [
     "DIVERGED_AT",
     "FORMS",
     "LOSSES",
+    "Change",
     "blame",
+    "check_clip",
+    "check_count",
     "check_extraction",
     "check_needs",
+    "check_number",
     "descend",
     "extract",
+    "hits",
     "in_batches",
+    "judged",
+    "loss_gradient",
     "make_streams",
+    "run_attack",
+    "smallest_change",
     "unchanged",
 ]

@@ -11,11 +11,10 @@ from torch import Tensor
 from pncviz.exceptions import ParameterError
 from pncviz.specs import AttackResult, Model, Stop, Target
 from pncviz.synthesis.first_layer import FirstLayer, first_layer_pays
-from pncviz.synthesis.losses import LOSSES
 from pncviz.synthesis.rows import DIVERGED_AT, MAX_ITER, Rows, size_of
 from pncviz.synthesis.slopes import Autograd, Slope, WrittenOut
 
-__all__ = ["DIVERGED_AT", "FORMS", "descend"]
+__all__ = ["DIVERGED_AT", "FORMS", "descend", "slope_of"]
 
 #: How often, in iterations, rows are looked at: who is done, who is out of bounds.
 LOOK_EVERY = 10
@@ -88,14 +87,11 @@ def descend(
     >>> result.n_iter
     array([5, 5, 5])
     """
-    if loss not in LOSSES:
-        raise ParameterError(f"`loss` must be one of {', '.join(LOSSES)}, got {loss!r}.")
     if first_layer not in FORMS:
         raise ParameterError(
             f"`first_layer` must be one of {', '.join(FORMS)}, got {first_layer!r}."
         )
-    with torch.no_grad():
-        slope = _make_slope(model, start, target, loss, first_layer)
+    slope = slope_of(model, start, target, loss, first_layer)
     rows = Rows(start, slope, stop, trace_every)
     with slope.session():
         _walk(rows, slope, step)
@@ -105,16 +101,19 @@ def descend(
     return rows.result()
 
 
-def _make_slope(model: Model, start: Tensor, target: Target, loss: str, first_layer: str) -> Slope:
-    """Choose the fastest way that the model allows."""
+def slope_of(
+    model: Model, start: Tensor, target: Target, loss: str, first_layer: str = "direct"
+) -> Slope:
+    """Choose the fastest way to the loss's gradient that the model allows."""
     # Of the model's own class: a wrapper that hands on what it lacks has other logits.
     chain = model.chain if hasattr(type(model), "chain") else None  # type: ignore[attr-defined]
     if chain is None:
         return Autograd(model, start, target, loss)
     split = chain.after_first() if first_layer == "auto" else None
-    if split is not None and first_layer_pays(split[0]):
-        return FirstLayer(model, start, target, loss, *split)
-    return WrittenOut(model, start, target, loss, chain)
+    with torch.no_grad():
+        if split is not None and first_layer_pays(split[0]):
+            return FirstLayer(model, start, target, loss, *split)
+        return WrittenOut(model, start, target, loss, chain)
 
 
 def _walk(rows: Rows, slope: Slope, step: Step) -> None:

@@ -7,8 +7,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams, Target
+from pncviz.specs import (
+    Attack,
+    AttackResult,
+    Extraction,
+    Model,
+    Stop,
+    Strategy,
+    Streams,
+    Target,
+)
 from pncviz.synthesis.batching import in_batches
 from pncviz.synthesis.checks import (
     blame,
@@ -20,7 +30,7 @@ from pncviz.synthesis.checks import (
 )
 from pncviz.synthesis.tally import Tally
 
-__all__ = ["extract", "make_streams"]
+__all__ = ["extract", "make_streams", "run_attack"]
 
 
 def make_streams(seed: int, positions: Sequence[int]) -> Streams:
@@ -104,6 +114,28 @@ def extract(
     return tally.extraction(strategy, targets)
 
 
+def run_attack(
+    model: Model,
+    attack: Attack,
+    start: Tensor,
+    target: Target,
+    stop: Stop,
+    rngs: Sequence[np.random.Generator],
+) -> AttackResult:
+    """Run an attack on a chunk, and hold it to its contract; parameters as of its ``run``.
+
+    Raises
+    ------
+    PluginError
+        The attack raised, or gave something of the wrong shape, type or value.
+    """
+    before = start._version
+    with blame(attack, "run"):
+        result = attack.run(model, start, target, stop, rngs)
+    check_result(result, attack, start, before, stop)
+    return result
+
+
 def _run_batch(
     jobs: range,
     strategy: Strategy,
@@ -122,10 +154,7 @@ def _run_batch(
         starts = [np.asarray(strategy.start(image_shape, rng)) for rng in rngs]
     start = model.tensor(checked_starts(starts, strategy, image_shape))
     codes = torch.as_tensor(targets[[row for row, _ in places]], device=start.device)
-    before = start._version
-    with blame(attack, "run"):
-        result = attack.run(model, start, Target(codes=codes), stop, rngs)
-    check_result(result, attack, start, before, stop)
+    result = run_attack(model, attack, start, Target(codes=codes), stop, rngs)
     with torch.no_grad():
         units = model.labels(result.adversarial).cpu().numpy()
     with blame(strategy, "abstract"):

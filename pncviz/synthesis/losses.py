@@ -8,7 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["LOSSES", "Loss"]
+from pncviz.exceptions import ParameterError
+from pncviz.specs import Target
+
+__all__ = ["LOSSES", "Loss", "grade", "loss_named"]
 
 
 class Loss(NamedTuple):
@@ -51,3 +54,20 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(_cross_entropy, _cross_entropy_slope),
     "squared_error": Loss(_squared_error, _squared_error_slope),
 }
+
+
+def loss_named(name: str) -> Loss:
+    """Give the loss of that name; raises ParameterError if there is none."""
+    if name not in LOSSES:
+        raise ParameterError(f"`loss` must be one of {', '.join(LOSSES)}, got {name!r}.")
+    return LOSSES[name]
+
+
+def grade(logits: Tensor, target: Target, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Give loss and confidence of each row.
+
+    Untargeted, the loss is negative and the confidence that of not being the unit.
+    """
+    share = logits.softmax(dim=1).gather(1, target.codes[:, None])[:, 0]
+    value = loss.value(logits, target.codes)
+    return (value, share) if target.targeted else (-value, 1 - share)

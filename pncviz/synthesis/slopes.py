@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pncviz.specs import Model, Target
 from pncviz.synthesis.chain import Chain
-from pncviz.synthesis.losses import LOSSES
+from pncviz.synthesis.losses import grade, loss_named
 from pncviz.synthesis.rows import size_of
 
 __all__ = ["Autograd", "Slope", "WrittenOut", "as_given"]
@@ -51,8 +52,8 @@ class Slope:
     at_once = 10
 
     def __init__(self, model: Model, start: Tensor, target: Target, loss: str) -> None:
-        self.model, self.start, self.loss = model, start, LOSSES[loss]
-        self.codes, self.sign = target.codes, 1.0 if target.targeted else -1.0
+        self.model, self.start, self.loss = model, start, loss_named(loss)
+        self.target, self.sign = target, 1.0 if target.targeted else -1.0
 
     def gradient(self, x: Tensor) -> Tensor:
         """Give the gradient of the rows' summed loss: a tensor that is not written to again."""
@@ -62,14 +63,14 @@ class Slope:
         """Give loss and confidence of each row, and the gradient."""
         raise NotImplementedError
 
-    def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Give loss and confidence of each row.
+    @property
+    def codes(self) -> Tensor:
+        """The units that rows are to become, or to leave."""
+        return self.target.codes
 
-        Untargeted, the loss is negative and the confidence that of not being the unit.
-        """
-        share = logits.softmax(dim=1).gather(1, self.codes[:, None])[:, 0]
-        loss = self.sign * self.loss.value(logits, self.codes)
-        return loss, share if self.sign > 0 else 1 - share
+    def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Give loss and confidence of each row; see :func:`~pncviz.synthesis.losses.grade`."""
+        return grade(logits, self.target, self.loss)
 
     def graded(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Give loss and confidence as the model itself sees the inputs."""
@@ -86,7 +87,7 @@ class Slope:
 
     def keep(self, stays: Tensor) -> None:
         """Let the other rows leave the batch."""
-        self.codes = self.codes[stays]
+        self.target = replace(self.target, codes=self.codes[stays])
 
     @contextmanager
     def session(self) -> Iterator[None]:

@@ -29,6 +29,8 @@ __all__ = ["check_attack"]
 #: Starts of one chunk.
 N_ROWS = 6
 
+_MODES = frozenset({"targeted", "untargeted"})
+
 
 class _Bench(NamedTuple):
     """An attack before one model, with starts and targets."""
@@ -40,11 +42,14 @@ class _Bench(NamedTuple):
     start: Tensor
     codes: Tensor
 
-    def run(self, rows: Sequence[int], max_iter: int, seed: int) -> AttackResult:
+    def run(
+        self, rows: Sequence[int], max_iter: int, seed: int, *, targeted: bool = True
+    ) -> AttackResult:
         """Run some rows, each with its own generator, under a global seed that must not matter."""
         streams = make_streams(0, range(N_ROWS))
         rngs = [streams(row, 0) for row in rows]
-        start, target = self.start[list(rows)], Target(codes=self.codes[list(rows)])
+        start = self.start[list(rows)]
+        target = Target(codes=self.codes[list(rows)], targeted=targeted)
         kept = start.clone()
         with (
             self.model.session(),
@@ -57,10 +62,12 @@ class _Bench(NamedTuple):
         self.subject.require(torch.equal(start, kept), "leave its start as it is", "a change")
         same = all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
         self.subject.require(same, "leave weights and training flags as they are", "a change")
-        self.check_result(result, rows, max_iter)
+        self.check_result(result, rows, max_iter, targeted)
         return result
 
-    def check_result(self, result: AttackResult, rows: Sequence[int], max_iter: int) -> None:
+    def check_result(
+        self, result: AttackResult, rows: Sequence[int], max_iter: int, targeted: bool
+    ) -> None:
         """Check shapes, types and values of one result."""
         require, n = self.subject.require, len(rows)
         require(isinstance(result, AttackResult), "give an AttackResult", type(result).__name__)
@@ -85,25 +92,34 @@ class _Bench(NamedTuple):
         counted = (result.n_iter >= 0).all() and (result.n_iter <= max_iter).all()
         require(counted, f"make at most max_iter={max_iter} updates", result.n_iter)
         require(np.isfinite(result.loss).all(), "give a finite loss", result.loss)
-        declared = self.confidence(adversarial, rows)
+        declared = self.confidence(adversarial, rows, targeted)
+        what = "the target's probability" if targeted else "1 minus the unit's probability"
         require(
             close(declared, result.confidence),
-            "declare as `confidence` the target's probability at the adversarial example "
-            f"({np.round(declared, 5)})",
+            f"declare as `confidence` {what} at the adversarial example ({np.round(declared, 5)})",
             result.confidence,
         )
         clip = getattr(self.attack, "clip", None)
         if clip is not None:
-            low, high = clip
             reach = float(adversarial.min()), float(adversarial.max())
-            bound = low - 1e-6 <= reach[0] and reach[1] <= high + 1e-6
+            # The bounds as the model's precision has them.
+            low, high = (float(torch.tensor(end, dtype=adversarial.dtype)) for end in clip)
+            bound = low <= reach[0] and reach[1] <= high
             require(bound, f"stay within clip={clip}", reach)
 
-    def confidence(self, x: Tensor, rows: Sequence[int]) -> NDArray[np.float64]:
-        """Ask the model for the probability of each row's target."""
+    def confidence(
+        self, x: Tensor, rows: Sequence[int], targeted: bool = True
+    ) -> NDArray[np.float64]:
+        """Ask the model how sure it is of what each row was to reach, or to leave."""
         with self.model.session(), torch.no_grad():
             shares = self.model.probabilities(x).double().cpu()
-        return shares.gather(1, self.codes[list(rows), None])[:, 0].numpy()
+        share = shares.gather(1, self.codes[list(rows), None])[:, 0].numpy()
+        return share if targeted else 1 - share
+
+    def units(self, x: Tensor) -> NDArray[np.int64]:
+        """Ask the model what it calls each row."""
+        with self.model.session(), torch.no_grad():
+            return self.model.labels(x).cpu().numpy()
 
 
 def check_attack(
@@ -113,7 +129,9 @@ def check_attack(
 
     It must clone, print and pickle; know what it needs; give a whole ``AttackResult`` whose
     confidence is the model's own; obey ``Stop.max_iter``; leave start and model as they are; treat
-    each row as if it were alone, by its own generator; and bring most rows nearer to their target.
+    each row as if it were alone, by its own generator; and bring most rows nearer to their target,
+    or farther from the unit that they are to leave. With a parameter ``clip`` it is also held to
+    bounds.
     It is tried on two small networks (layers "flatten", "hidden", "activation", "output") and, if
     it needs neither gradients nor layers, on a logistic regression.
 
@@ -138,9 +156,17 @@ def check_attack(
     check_part(subject, part)
     known = isinstance(part.needs, frozenset | set) and part.needs <= NEEDS
     subject.require(known, f"have `needs`, a set of some of {sorted(NEEDS)}", part.needs)
+    known = isinstance(part.modes, frozenset | set) and bool(part.modes) and part.modes <= _MODES
+    subject.require(known, f"have `modes`, a set of some of {sorted(_MODES)}", part.modes)
     for shape in SHAPES:
         net = small_net(shape)
         _check_on(_bench(subject, part, TorchModel(net, input_shape=shape), net), max_iter)
+    if "clip" in part.get_params():
+        bounded = clone(part).set_params(clip=(-0.5, 0.5))
+        net = small_net(SHAPES[0])
+        bench = _bench(subject, bounded, TorchModel(net, input_shape=SHAPES[0]), net)
+        for mode in sorted(part.modes):
+            bench.run(range(N_ROWS), max_iter, seed=4, targeted=mode == "targeted")
     if not part.needs & {"gradients", "layers"}:
         classifier = small_table_classifier()
         model = ProbabilityModel(classifier, input_shape=SHAPES[1])
@@ -153,35 +179,49 @@ def _bench(subject: Subject, attack: Attack, model: Model, inside: Any) -> _Benc
     with subject.trying("prepare(X, y) with read-only X and y"):
         attack.prepare(X, y)
     start = model.tensor(np.random.default_rng(1).normal(size=(N_ROWS, *model.input_shape)))
-    clip = getattr(attack, "clip", None)
-    if clip is not None:
-        start = start.clamp(*clip)
     return _Bench(subject, attack, model, inside, start, torch.arange(N_ROWS) % N_CLASSES)
 
 
 def _check_on(bench: _Bench, max_iter: int) -> None:
-    """Check the runs of one attack on one model."""
-    rows, require = range(N_ROWS), bench.subject.require
-    result = bench.run(rows, max_iter, seed=0)
-    again = bench.run(rows, max_iter, seed=1)
-    same = torch.equal(result.adversarial, again.adversarial)
-    require(same, "give the same result for the same generators", "two that differ")
-    for row in rows:
-        alone = bench.run([row], max_iter, seed=2)
+    """Check the runs of one attack on one model, in each of its modes."""
+    for mode in sorted(bench.attack.modes):
+        targeted = mode == "targeted"
+        result = bench.run(range(N_ROWS), max_iter, seed=0, targeted=targeted)
+        again = bench.run(range(N_ROWS), max_iter, seed=1, targeted=targeted)
+        same = torch.equal(result.adversarial, again.adversarial)
+        bench.subject.require(same, "give the same result for the same generators", f"two, {mode}")
+        _check_apart(bench, result, max_iter, targeted)
+        _check_nearer(bench, result, max_iter, targeted)
+        bench.run(range(N_ROWS), 1, seed=3, targeted=targeted)
+
+
+def _check_apart(bench: _Bench, result: AttackResult, max_iter: int, targeted: bool) -> None:
+    """Check that no row depends on the others."""
+    for row in range(N_ROWS):
+        alone = bench.run([row], max_iter, seed=2, targeted=targeted)
         apart = float((alone.adversarial[0] - result.adversarial[row]).abs().max())
-        require(
+        bench.subject.require(
             close(alone.adversarial[0], result.adversarial[row]),
             "treat a row alone as it does together with others",
             f"a difference of {apart:.3g}",
         )
-    before = bench.confidence(bench.start, rows)
-    nearer = bench.confidence(result.adversarial, rows) > before
-    require(
+
+
+def _check_nearer(bench: _Bench, result: AttackResult, max_iter: int, targeted: bool) -> None:
+    """Check that most rows that have a way to go have gone some of it."""
+    rows = range(N_ROWS)
+    before = bench.confidence(bench.start, rows, targeted)
+    after = bench.confidence(result.adversarial, rows, targeted)
+    units = bench.units(bench.start)
+    # An attack may well leave alone what is as asked already.
+    there = (units == bench.codes.numpy()) == targeted
+    nearer = (after > before) | there
+    bench.subject.require(
         nearer.mean() > 0.5,
-        f"bring most rows nearer to their target in {max_iter} iterations",
+        f"bring most rows {'nearer to' if targeted else 'farther from'} their unit in {max_iter} "
+        "iterations",
         f"{int(nearer.sum())} of {N_ROWS}",
     )
-    bench.run(rows, 1, seed=3)
 
 
 def _state(inside: Any) -> list[Tensor]:

@@ -1,0 +1,112 @@
+"""For attacks that are no descent: a gradient, what a model answers, and a whole result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pncviz.specs import AttackResult, Model, Target
+from pncviz.synthesis.descent import slope_of
+from pncviz.synthesis.losses import grade, loss_named
+
+__all__ = ["hits", "judged", "loss_gradient"]
+
+
+def loss_gradient(
+    model: Model, x: Tensor, target: Target, *, loss: str = "cross_entropy"
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Give each row's loss and confidence, and the gradient of the rows' summed loss.
+
+    Parameters
+    ----------
+    model : Model
+    x : tensor of shape (n, \*input_shape)
+    target : Target
+        Untargeted, the loss is negative, so that it is always to be descended, and the confidence
+        that of not being the unit.
+    loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
+
+    Returns
+    -------
+    loss, confidence : tensors of shape (n,)
+    gradient : tensor of shape (n, \*input_shape)
+        Written out where the model is a chain of simple layers, else by autograd.
+
+    Raises
+    ------
+    ParameterError
+        An unknown loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pncviz.models import TorchModel
+    >>> model = TorchModel(torch.nn.Linear(4, 3), input_shape=(4,))
+    >>> with model.session():
+    ...     loss, _, gradient = loss_gradient(
+    ...         model, torch.zeros(3, 4), Target(codes=torch.arange(3)))
+    >>> gradient.shape
+    torch.Size([3, 4])
+    """
+    x = x.detach()
+    slope = slope_of(model, x, target, loss)
+    with slope.session():
+        # Its buffer may be written to by the next call.
+        value, confidence, gradient = slope.full(x)
+        return value.detach(), confidence.detach(), gradient.detach().clone()
+
+
+def hits(model: Model, x: Tensor, target: Target) -> Tensor:
+    """Say of each row whether the model calls it what the target asks for: bool (n,)."""
+    with torch.no_grad():
+        same = model.labels(x) == target.codes
+    return same if target.targeted else ~same
+
+
+def judged(
+    model: Model,
+    adversarial: Tensor,
+    target: Target,
+    *,
+    n_iter: Any,
+    stop_reason: Any,
+    loss: str = "cross_entropy",
+) -> AttackResult:
+    r"""Make an attack's result of its examples: one more pass gives loss and confidence.
+
+    Parameters
+    ----------
+    model : Model
+    adversarial : tensor of shape (n, \*input_shape)
+    target : Target
+    n_iter : int, or array or tensor of shape (n,)
+        Gradient steps taken.
+    stop_reason : str, or array of str of shape (n,)
+        One of :data:`~pncviz.specs.STOP_REASONS` or the attack's own word.
+    loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pncviz.models import TorchModel
+    >>> model = TorchModel(torch.nn.Linear(4, 3), input_shape=(4,))
+    >>> with model.session():
+    ...     result = judged(model, torch.zeros(3, 4), Target(codes=torch.arange(3)),
+    ...                     n_iter=1, stop_reason="max_iter")
+    >>> result.n_iter, result.loss.shape
+    (array([1, 1, 1]), (3,))
+    """
+    adversarial, n = adversarial.detach(), len(adversarial)
+    with torch.no_grad():
+        value, share = grade(model.logits(adversarial), target, loss_named(loss))
+    steps = n_iter.cpu().numpy() if isinstance(n_iter, Tensor) else np.asarray(n_iter)
+    return AttackResult(
+        adversarial=adversarial,
+        n_iter=np.array(np.broadcast_to(steps, (n,)), dtype=np.int64),
+        stop_reason=np.array(np.broadcast_to(np.asarray(stop_reason, dtype=str), (n,))),
+        loss=value.double().cpu().numpy(),
+        confidence=share.double().cpu().numpy(),
+    )
