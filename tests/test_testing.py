@@ -555,6 +555,14 @@ class OneWay(Walk):
         return replace(found, loss=-found.loss, confidence=1 - found.confidence)
 
 
+class Whispering(Walk):
+    """Lets a row hear of the others, below rounding."""
+
+    def spoil(self, result):
+        moved = result.adversarial + 1e-6 * result.adversarial.mean()
+        return replace(result, adversarial=moved)
+
+
 class Modeless(Walk):
     modes = frozenset()
 
@@ -620,6 +628,7 @@ BROKEN_ATTACKS = [
     (Tiring, "same result for the same generators"),
     (Climbing, "bring most rows nearer to their unit in 30 iterations; got . of 6"),
     (OneWay, "farther from their unit in 30 iterations"),
+    (Whispering, "keep a row's bits, whatever the others, with deterministic=True"),
     (Modeless, r"have `modes`.*; got frozenset\(\)"),
     (Leaving, r"stay within clip=\(-0\.1, 0\.1\)"),
     (Pretending, "failed in run on ProbabilityModel"),

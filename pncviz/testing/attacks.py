@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from pncviz.models import ProbabilityModel, TorchModel
+from pncviz.models import ProbabilityModel, TiledModel, TorchModel
 from pncviz.specs import NEEDS, Attack, AttackResult, AttackSpec, Model, Stop, Target
 from pncviz.synthesis.extraction import make_streams
 from pncviz.testing.probes import (
@@ -130,7 +130,8 @@ def check_attack(
     It must clone, print and pickle; know what it needs; give a whole ``AttackResult`` whose
     confidence is the model's own; obey ``Stop.max_iter``; leave start and model as they are; treat
     each row as if it were alone, by its own generator; and bring most rows nearer to their target,
-    or farther from the unit that they are to leave. With a parameter ``clip`` it is also held to
+    or farther from the unit that they are to leave. With ``deterministic=True`` a row must keep
+    its bits. With a parameter ``clip`` it is also held to
     bounds.
     It is tried on two small networks (layers "flatten", "hidden", "activation", "output") and, if
     it needs neither gradients nor layers, on a logistic regression.
@@ -160,7 +161,9 @@ def check_attack(
     subject.require(known, f"have `modes`, a set of some of {sorted(_MODES)}", part.modes)
     for shape in SHAPES:
         net = small_net(shape)
-        _check_on(_bench(subject, part, TorchModel(net, input_shape=shape), net), max_iter)
+        model = TorchModel(net, input_shape=shape)
+        _check_on(_bench(subject, part, model, net), max_iter)
+        _check_bits(_bench(subject, part, TiledModel(model), net), max_iter)
     if "clip" in part.get_params():
         bounded = clone(part).set_params(clip=(-0.5, 0.5))
         net = small_net(SHAPES[0])
@@ -204,6 +207,20 @@ def _check_apart(bench: _Bench, result: AttackResult, max_iter: int, targeted: b
             close(alone.adversarial[0], result.adversarial[row]),
             "treat a row alone as it does together with others",
             f"a difference of {apart:.3g}",
+        )
+
+
+def _check_bits(bench: _Bench, max_iter: int) -> None:
+    """Check that in deterministic mode a row alone has the same bits as among others."""
+    targeted = "targeted" in bench.attack.modes
+    result = bench.run(range(N_ROWS), max_iter, seed=5, targeted=targeted)
+    for row in (0, N_ROWS - 1):
+        alone = bench.run([row], max_iter, seed=6, targeted=targeted)
+        bench.subject.require(
+            torch.equal(alone.adversarial[0], result.adversarial[row]),
+            "keep a row's bits, whatever the others, with deterministic=True (operations on each "
+            "row for itself; sums over rows by the model alone)",
+            "other bits",
         )
 
 
