@@ -121,8 +121,9 @@ def test_common_attrs_hold_only_what_netcdf_can():
 
 
 def test_common_attrs_names_the_kinds():
-    """A misspelt kind is an error that lists the three."""
-    with pytest.raises(ParameterError, match="patterns, contrasts, similarities; got 'pattern'"):
+    """A misspelt kind is an error that lists them all."""
+    listed = r"patterns, contrasts, similarities, examples, .*; got 'pattern'"
+    with pytest.raises(ParameterError, match=listed):
         common_attrs("pattern", parameters={})
 
 

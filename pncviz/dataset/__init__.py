@@ -1,6 +1,7 @@
 """The labelled results: one schema to build, check, join, save and load them.
 
-Patterns, contrasts and similarities are ``xarray.Dataset`` objects whose dimensions are always
+Patterns, contrasts, similarities, adversarial examples and what transfers between models are
+``xarray.Dataset`` objects. Dimensions of images are always
 ``…, label, channel, row, column`` for images and ``…, label, feature`` for tables. Nothing here
 needs torch: a saved result loads wherever numpy, xarray, netCDF4 and h5py are.
 """
@@ -14,6 +15,7 @@ from pncviz.dataset.schema import KINDS, SCHEMA_VERSION, image_dims, validate
 from pncviz.dataset.similarities import build_similarities
 from pncviz.dataset.storage import check_writable, load, save
 from pncviz.dataset.summaries import printable, summary
+from pncviz.dataset.tables import build_table
 
 __all__ = [
     "KINDS",
@@ -21,6 +23,7 @@ __all__ = [
     "build_contrasts",
     "build_patterns",
     "build_similarities",
+    "build_table",
     "check_labels_match",
     "check_writable",
     "common_attrs",

@@ -20,7 +20,10 @@ __all__ = ["KINDS", "SCHEMA_VERSION", "check_attrs", "common_attrs", "now", "to_
 SCHEMA_VERSION = "1"
 
 #: What a labelled result can be.
-KINDS = ("patterns", "contrasts", "similarities")
+KINDS = (
+    *("patterns", "contrasts", "similarities"),
+    *("examples", "transfer", "pattern_transfer", "pattern_agreement"),
+)
 
 _DISTRIBUTIONS = {
     "torch_version": "torch",
@@ -96,7 +99,8 @@ def common_attrs(
 
     Parameters
     ----------
-    kind : {"patterns", "contrasts", "similarities"}
+    kind : str
+        One of :data:`KINDS`, such as "patterns".
     parameters : mapping
         Everything that the user set; kept as one JSON string with sorted keys, and ``repr`` for
         what JSON does not know.
@@ -115,7 +119,7 @@ def common_attrs(
     Raises
     ------
     ParameterError
-        If ``kind`` is none of the three.
+        If ``kind`` is none of them.
 
     Examples
     --------

@@ -41,6 +41,11 @@ _TRACE = (("label", "trace_iteration"),)
 _BLOCKS = (("block", "label", IMAGE),)
 _PER_METRIC = (("metric",),)
 _PER_OWN = (("metric", "pattern_label"),)
+_PER_SAMPLE = (("sample",),)
+_PER_PAIR = (("source", "target"),)
+_PER_TARGET = (("target",),)
+_PER_PAIR_LABEL = (("source", "target", "label"),)
+_PER_TARGET_LABEL = (("target", "label"),)
 
 #: Variables by kind of result and name.
 FIELDS: dict[str, dict[str, Field]] = {
@@ -117,16 +122,75 @@ FIELDS: dict[str, dict[str, Field]] = {
             required=False,
         ),
     },
+    "examples": {
+        "label": Field(_PER_SAMPLE, LABEL_KINDS, "true class", required=False),
+        "original_prediction": Field(
+            _PER_SAMPLE, LABEL_KINDS, "class that the sample is taken for"
+        ),
+        "target": Field(_PER_SAMPLE, LABEL_KINDS, "class aimed at", required=False),
+        "prediction": Field(_PER_SAMPLE, LABEL_KINDS, "class that the example is taken for"),
+        "succeeded": Field(_PER_SAMPLE, "b", "whether the example is taken for what was wanted"),
+        "already": Field(_PER_SAMPLE, "b", "whether the sample was so before the attack"),
+        "confidence": Field(_PER_SAMPLE, "f", "probability of what was wanted, of the example"),
+        "loss": Field(_PER_SAMPLE, "f", "cross-entropy that the attack lowers", "nat"),
+        "n_iter": Field(_PER_SAMPLE, "iu", "updates made"),
+        "stop_reason": Field(_PER_SAMPLE, "U", "why the attack stopped"),
+        "l2": Field(_PER_SAMPLE, "f", "Euclidean length of the change, in units of the input"),
+        "linf": Field(_PER_SAMPLE, "f", "largest change of a feature, in units of the input"),
+    },
+    "transfer": {
+        "error_rate": Field(_PER_PAIR, "f", "share of the source's examples the target gets wrong"),
+        "error_lower": Field(_PER_PAIR, "f", "interval of the error rate from"),
+        "error_upper": Field(_PER_PAIR, "f", "interval of the error rate to"),
+        "transfer_rate": Field(_PER_PAIR, "f", "share of examples that also fool the target"),
+        "transfer_lower": Field(_PER_PAIR, "f", "interval of the transfer rate from"),
+        "transfer_upper": Field(_PER_PAIR, "f", "interval of the transfer rate to"),
+        "n_examples": Field(_PER_PAIR, "iu", "adversarial examples"),
+        "n_errors": Field(_PER_PAIR, "iu", "examples that the target gets wrong"),
+        "n_fooled": Field(_PER_PAIR, "iu", "examples of samples both get right, that fool source"),
+        "n_transferred": Field(_PER_PAIR, "iu", "of those, examples that also fool the target"),
+        "clean_error": Field(_PER_TARGET, "f", "share of the samples that the target gets wrong"),
+        "clean_lower": Field(_PER_TARGET, "f", "interval of the clean error from"),
+        "clean_upper": Field(_PER_TARGET, "f", "interval of the clean error to"),
+    },
+    "pattern_transfer": {
+        "rate": Field(_PER_PAIR_LABEL, "f", "share called the pattern's class with it added"),
+        "lower": Field(_PER_PAIR_LABEL, "f", "interval of the rate from"),
+        "upper": Field(_PER_PAIR_LABEL, "f", "interval of the rate to"),
+        "clean_rate": Field(_PER_TARGET_LABEL, "f", "share called the class as they are"),
+        "clean_lower": Field(_PER_TARGET_LABEL, "f", "interval of the clean rate from"),
+        "clean_upper": Field(_PER_TARGET_LABEL, "f", "interval of the clean rate to"),
+        "n_samples": Field((("label",),), "iu", "samples of other classes"),
+        "overall_rate": Field(_PER_PAIR, "f", "rate over all classes"),
+        "overall_lower": Field(_PER_PAIR, "f", "interval of the overall rate from"),
+        "overall_upper": Field(_PER_PAIR, "f", "interval of the overall rate to"),
+        "overall_clean_rate": Field(_PER_TARGET, "f", "clean rate over all classes"),
+    },
+    "pattern_agreement": {
+        "similarity": Field(_PER_PAIR_LABEL, "f", "similarity of the patterns of one class"),
+        "mean_similarity": Field(_PER_PAIR, "f", "mean over classes"),
+        "rank": Field(_PER_PAIR_LABEL, "iu", "rank of the own class among the target's patterns"),
+        "hits": Field(_PER_PAIR, "iu", "patterns nearest to their own class's pattern"),
+        "identification_p": Field(
+            _PER_PAIR, "f", "p of the mean own-class similarity, labels permuted"
+        ),
+        "hits_p": Field(_PER_PAIR, "f", "p of the hits, labels permuted"),
+    },
 }
 
-INDEXED = {
+#: Coordinates that each kind must have.
+INDEXED: dict[str, tuple[str, ...]] = {
     "patterns": ("label",),
     "contrasts": ("label",),
     "similarities": ("metric", "pattern_label", "contrast_label"),
+    "examples": (),
+    "transfer": ("source", "target"),
+    "pattern_transfer": ("source", "target", "label"),
+    "pattern_agreement": ("source", "target", "label"),
 }
 # Dimensions with a place of their own, which therefore cannot stand in front.
 OWN = {*IMAGES[0], *IMAGES[1], "label", "trace_iteration", "block"}
-OWN |= {"metric", "pattern_label", "contrast_label"}
+OWN |= {"metric", "pattern_label", "contrast_label", "sample", "source", "target"}
 
 
 def image_dims(image_shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def validate(ds: xr.Dataset, kind: str | None = None) -> xr.Dataset:
     ds : xarray.Dataset
         May have further dimensions (``strategy``, ``draw``, ``seed``, …) in front of ``label``
         (in front of ``metric`` for similarities), and further variables.
-    kind : {"patterns", "contrasts", "similarities"}, optional
+    kind : str, optional
         What it has to be; by default any of them.
 
     Returns
@@ -63,7 +63,7 @@ def validate(ds: xr.Dataset, kind: str | None = None) -> xr.Dataset:
     ResultError
         For the first thing found wrong; names the variable.
     ParameterError
-        If ``kind`` is none of the three.
+        If ``kind`` is none of :data:`KINDS`.
 
     Examples
     --------

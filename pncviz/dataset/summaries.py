@@ -10,9 +10,24 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from pncviz.dataset.rates import (
+    agreement_rows,
+    example_rows,
+    pattern_transfer_rows,
+    transfer_rows,
+)
 from pncviz.dataset.schema import validate
 
 __all__ = ["printable", "summary"]
+
+
+#: Kinds whose tables are made elsewhere.
+_ROWS = {
+    "examples": example_rows,
+    "transfer": transfer_rows,
+    "pattern_transfer": pattern_transfer_rows,
+    "pattern_agreement": agreement_rows,
+}
 
 
 def printable(text: object) -> str:
@@ -82,19 +97,20 @@ def _each(array: xr.DataArray, dims: Sequence[Any]) -> Iterator[tuple[dict[Any, 
 
 
 def summary(ds: xr.Dataset) -> str:
-    """One row per class: how each pattern fared, what each contrast rests on, or who is alike.
+    """One row per class: how each pattern fared, what each contrast rests on, who is alike, ….
 
     Parameters
     ----------
     ds : xarray.Dataset
-        Patterns, contrasts or similarities.
+        A labelled result of any kind.
 
     Returns
     -------
     str
-        An aligned table. For similarities, per metric, each pattern's similarity to its own
-        class's contrast and the rank of that among all contrasts (ties count against it), with
-        interval, p and q if there are any.
+        An aligned table. Adversarial examples have a row per class, with shares and means over
+        its samples, and what transfers a row per pair of models. For similarities, per metric,
+        each pattern's similarity to its own class's contrast and the rank of that among all
+        contrasts (ties count against it), with interval, p and q if there are any.
 
     Raises
     ------
@@ -115,6 +131,8 @@ def summary(ds: xr.Dataset) -> str:
     pearson  dog             1  1/2
     """
     validate(ds)
+    if ds.attrs["kind"] in _ROWS:
+        return _table(*_ROWS[ds.attrs["kind"]](ds))
     if ds.attrs["kind"] == "similarities":
         return _similarities(ds)
     columns = {

@@ -7,6 +7,7 @@ from pncviz.inference.convergence import example_convergence
 from pncviz.inference.draws import draw_p_values, null_similarity, q_values
 from pncviz.inference.identification import identification_test, own_ranks
 from pncviz.inference.linear import haufe_transform
+from pncviz.inference.proportions import proportion_interval
 from pncviz.inference.reliability import noise_ceiling, split_half_reliability
 from pncviz.inference.resampling import centred_interval, mean_interval, resampled_similarity
 from pncviz.inference.spectrum import band_similarity
@@ -26,6 +27,7 @@ __all__ = [
     "own_ranks",
     "phase_null",
     "phase_randomized",
+    "proportion_interval",
     "q_values",
     "resampled_similarity",
     "split_half_reliability",

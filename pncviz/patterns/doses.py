@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pncviz.dataset import validate
-from pncviz.exceptions import LabelError, ParameterError, ResultError
+from pncviz.dataset.summed import n_summed
+from pncviz.exceptions import LabelError, ParameterError
 from pncviz.models import adapt, resolve_units
 from pncviz.patterns.limits import is_count
 from pncviz.patterns.outcome import Names
@@ -114,7 +114,7 @@ def pattern_confusion(
         model.batch_size = int(batch_size)
     labels, units = resolve_units(model, classes=classes)
     targets = _units_of(pattern["label"].values, labels, units)
-    n_examples = _n_examples(patterns).astype(pattern.dtype)
+    n_examples = n_summed(patterns).astype(pattern.dtype)
     flat = (pattern / n_examples).transpose(*pattern.dims).values.reshape(-1, *image_shape)
     with model.session():
         share = _probabilities(model, flat, grid)
@@ -146,31 +146,6 @@ def _units_of(
             "label each output unit stands for with `classes`."
         )
     return np.array([unit_of[label] for label in wanted.tolist()], dtype=np.int64)
-
-
-def _n_examples(patterns: xr.Dataset) -> xr.DataArray:
-    """Read how many examples each pattern is a sum of, from what made it."""
-    try:
-        parameters = json.loads(patterns.attrs.get("parameters", "{}"))
-        if "strategy" not in patterns.coords:
-            return xr.DataArray(_summed(parameters))
-        # concat_patterns keeps the parameters of each strategy by its name.
-        names = patterns["strategy"]
-        flat = [_summed(parameters.get(str(name), parameters)) for name in np.ravel(names.values)]
-        return xr.DataArray(np.reshape(flat, names.shape), dims=names.dims)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ResultError(
-            "patterns: attribute `parameters` does not say of how many examples they are sums; it "
-            f"must be JSON as extract_patterns writes it: {error}"
-        ) from error
-
-
-def _summed(parameters: dict[str, Any]) -> int:
-    strategy = parameters.get("strategy", {})
-    n = strategy.get("n_examples", 1) if strategy.get("reduction", "sum") == "sum" else 1
-    if not is_count(n):
-        raise ValueError(f"n_examples is {n!r}")
-    return int(n)
 
 
 def _probabilities(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 from pncviz.dataset import common_attrs, printable
 from pncviz.exceptions import PatternWarning
 from pncviz.registry import distribution_of
-from pncviz.specs import Model
+from pncviz.specs import Model, Part, Stop
 
 if TYPE_CHECKING:
     from pncviz.patterns.course import Course
 
-__all__ = ["Names", "result_attrs", "warn_of_failures"]
+__all__ = ["Names", "described", "made_by", "result_attrs", "warn_of_failures"]
 
 
 class Names:
@@ -64,29 +65,56 @@ def warn_of_failures(patterns: xr.Dataset) -> None:
 def result_attrs(course: Course, model: Model) -> dict[str, Any]:
     """Say what made the result."""
     parts = {"strategy": course.strategy, "attack": course.attack}
-    plugins = dict(map(distribution_of, parts.values()))
-    plugins.pop("pncviz", None)
-    parameters: dict[str, Any] = {
-        name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
-    }
+    parameters = described(parts)
     # Class attributes of a plugin are no parameters, but without them a sum is not known for one.
     for name in ("n_examples", "reduction"):
         parameters["strategy"].setdefault(name, getattr(course.strategy, name))
-    parameters |= {
-        "max_iter": course.stop.max_iter,
-        "max_loss": course.stop.max_loss,
-        "min_confidence": course.stop.min_confidence,
+    return made_by(
+        "patterns",
+        parts,
+        parameters,
+        model=model,
+        stop=course.stop,
+        seed=course.seed,
+        deterministic=course.deterministic,
+    )
+
+
+def described(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Give the class and parameters of each part."""
+    return {
+        name: {"class": type(part).__name__, **part.get_params()} for name, part in parts.items()
+    }
+
+
+def made_by(
+    kind: str,
+    parts: Mapping[str, Part],
+    parameters: Mapping[str, Any],
+    *,
+    model: Model,
+    stop: Stop,
+    seed: int,
+    deterministic: bool,
+) -> dict[str, Any]:
+    """Give the attributes of what attacks made: parts, stop rule, seed, precision, device."""
+    plugins = dict(map(distribution_of, parts.values()))
+    plugins.pop("pncviz", None)
+    course = {
+        "max_iter": stop.max_iter,
+        "max_loss": stop.max_loss,
+        "min_confidence": stop.min_confidence,
         "batch_size": model.batch_size,
         "precision": str(model.dtype).removeprefix("torch."),
-        "deterministic": course.deterministic,
-        "threads": 1 if course.deterministic else torch.get_num_threads(),
+        "deterministic": deterministic,
+        "threads": 1 if deterministic else torch.get_num_threads(),
     }
     return common_attrs(
-        "patterns",
-        parameters=parameters,
-        random_state=course.seed,
+        kind,
+        parameters={**parameters, **course},
+        random_state=seed,
         plugins=plugins,
-        deterministic=course.deterministic,
+        deterministic=deterministic,
         device=str(model.device),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
     )

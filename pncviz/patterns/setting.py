@@ -39,10 +39,10 @@ def checked_attack(attack: str | Attack) -> Attack:
     >>> checked_attack("gradient_descent")
     GradientDescent()
     """
-    found = make_attack(attack) if isinstance(attack, str) else attack
-    if not isinstance(found, Attack):
+    given = make_attack(attack) if isinstance(attack, str) else attack
+    if not isinstance(given, Attack):
         raise ParameterError(f"`attack` must be a name or an Attack, got {attack!r:.80}.")
-    found = clone(found)  # prepare() may store what it learns
+    found: Attack = clone(given)  # prepare() may store what it learns
     found.validate()
     check_needs(found)
     return found

@@ -88,6 +88,11 @@ def gather(
 
 def _check_dims(of_kind: Mapping[str, Sequence[xr.Dataset]]) -> None:
     main = {"patterns": "pattern", "contrasts": "contrast", "similarities": "similarity"}
+    for kind in set(of_kind) - set(main):
+        if of_kind[kind]:
+            raise ParameterError(
+                f"a report cannot show {kind}; give patterns, contrasts or similarities."
+            )
     own = {"label", "channel", "row", "column", "feature"}
     own |= {"metric", "pattern_label", "contrast_label"}
     for kind, members in of_kind.items():
