@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.speed`` (extra ``bench``; about half an hour on two cores, and nothing else
 should run meanwhile). ``python -m benchmarks.speed growth memory`` measures these parts again, and
-takes the others from docs/performance.json.
+takes the others from docs/performance.json. The part ``attacks`` needs ``plugins/pncviz-attacks``,
+installed or on the path; without it, its last figures stay.
 """
 
 import json
@@ -15,7 +16,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed import anatomy, contrast, growth, larger, memory, patterns, training
+from benchmarks.speed import (
+    anatomy,
+    attacks,
+    contrast,
+    growth,
+    larger,
+    memory,
+    patterns,
+    training,
+)
 from benchmarks.speed.patterns import ATTACK, BEST, LIMIT, OURS, verdicts
 from benchmarks.speed.rivals import available
 from benchmarks.speed.timing import in_turn, quotient
@@ -59,6 +69,7 @@ def measure(names, found):
         "deterministic": deterministic,
         "growth": growth.measure_all,
         "anatomy": anatomy.measure_all,
+        "attacks": lambda: attacks.measure() if attacks.present() else found.get("attacks", []),
     }
     for name in names or parts:
         print(f"{name} ...", flush=True)
@@ -152,6 +163,12 @@ def trainings(found):
     return table(["net", "bare loop", "skorch with torch's DataLoader", "`make_classifier`"], rows)
 
 
+def attacked(found):
+    """Attacks of a whole test set against bare passes and torchattacks."""
+    lines = attacks.rows(found.get("attacks", []))
+    return table(attacks.HEAD, lines) if lines else ["Not measured: the plugin was not there."]
+
+
 def contrasts(found):
     """Contrasts against one pass over the bytes."""
     rows = [
@@ -182,6 +199,7 @@ def page(found):
         growths="\n".join(growths(found)),
         anatomies="\n".join(anatomies(found)),
         trainings="\n".join(trainings(found)),
+        attacks="\n".join(attacked(found)),
         contrasts="\n".join(contrasts(found)),
         largers="\n".join(largers(found)),
         features=larger.FEATURES,

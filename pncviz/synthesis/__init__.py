@@ -7,13 +7,15 @@ from pncviz.synthesis.extraction import extract, make_streams, run_attack
 from pncviz.synthesis.line_search import Change, smallest_change
 from pncviz.synthesis.losses import LOSSES
 from pncviz.synthesis.parameters import check_clip, check_count, check_number
-from pncviz.synthesis.single import hits, judged, loss_gradient
+from pncviz.synthesis.single import UNTIL, awaited, hits, judged, loss_gradient
 
 __all__ = [
     "DIVERGED_AT",
     "FORMS",
     "LOSSES",
+    "UNTIL",
     "Change",
+    "awaited",
     "blame",
     "check_clip",
     "check_count",

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pncviz.exceptions import ParameterError
 from pncviz.specs import AttackResult, Model, Stop, Target
+from pncviz.synthesis.chain import Chain
 from pncviz.synthesis.first_layer import FirstLayer, first_layer_pays
 from pncviz.synthesis.rows import DIVERGED_AT, MAX_ITER, Rows, size_of
 from pncviz.synthesis.slopes import Autograd, Slope, WrittenOut
 
-__all__ = ["DIVERGED_AT", "FORMS", "descend", "slope_of"]
+__all__ = ["DIVERGED_AT", "FORMS", "chain_of", "descend", "slope_of"]
 
 #: How often, in iterations, rows are looked at: who is done, who is out of bounds.
 LOOK_EVERY = 10
@@ -101,12 +102,17 @@ def descend(
     return rows.result()
 
 
+def chain_of(model: Model) -> Chain | None:
+    """Give the logits as a chain of layers, if the model is one."""
+    # Of the model's own class: a wrapper that hands on what it lacks has other logits.
+    return model.chain if hasattr(type(model), "chain") else None  # type: ignore[attr-defined]
+
+
 def slope_of(
     model: Model, start: Tensor, target: Target, loss: str, first_layer: str = "direct"
 ) -> Slope:
     """Choose the fastest way to the loss's gradient that the model allows."""
-    # Of the model's own class: a wrapper that hands on what it lacks has other logits.
-    chain = model.chain if hasattr(type(model), "chain") else None  # type: ignore[attr-defined]
+    chain = chain_of(model)
     if chain is None:
         return Autograd(model, start, target, loss)
     split = chain.after_first() if first_layer == "auto" else None

@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pncviz.exceptions import ParameterError
 from pncviz.specs import AttackResult, Model, Target
-from pncviz.synthesis.descent import slope_of
+from pncviz.synthesis.descent import chain_of, slope_of
 from pncviz.synthesis.losses import grade, loss_named
 
-__all__ = ["hits", "judged", "loss_gradient"]
+__all__ = ["UNTIL", "awaited", "hits", "judged", "loss_gradient"]
+
+#: What a search may wait for; see :func:`awaited`.
+UNTIL = ("target", "changed")
 
 
 def loss_gradient(
@@ -66,6 +70,32 @@ def hits(model: Model, x: Tensor, target: Target) -> Tensor:
     return same if target.targeted else ~same
 
 
+def awaited(model: Model, start: Tensor, target: Target, until: str) -> Target:
+    r"""Say what a search is to wait for: the target itself, or any other label than the start's.
+
+    The latter is how rozsa2016adversarial and rozsa2017lots count, whose targets give a direction
+    only.
+
+    Parameters
+    ----------
+    model : Model
+    start : tensor of shape (n, \*input_shape)
+    target : Target
+    until : {"target", "changed"}
+
+    Raises
+    ------
+    ParameterError
+        Another ``until``.
+    """
+    if until not in UNTIL:
+        raise ParameterError(f"`until` must be one of {', '.join(UNTIL)}, got {until!r:.80}.")
+    if until == "target":
+        return target
+    with torch.no_grad():
+        return Target(codes=model.labels(start), targeted=False)
+
+
 def judged(
     model: Model,
     adversarial: Tensor,
@@ -101,7 +131,7 @@ def judged(
     """
     adversarial, n = adversarial.detach(), len(adversarial)
     with torch.no_grad():
-        value, share = grade(model.logits(adversarial), target, loss_named(loss))
+        value, share = grade(_logits(model, adversarial), target, loss_named(loss))
     steps = n_iter.cpu().numpy() if isinstance(n_iter, Tensor) else np.asarray(n_iter)
     return AttackResult(
         adversarial=adversarial,
@@ -110,3 +140,12 @@ def judged(
         loss=value.double().cpu().numpy(),
         confidence=share.double().cpu().numpy(),
     )
+
+
+def _logits(model: Model, x: Tensor) -> Tensor:
+    """Give the logits by the chain of layers that the model is, if it is one: in less time."""
+    chain = chain_of(model)
+    # Rows kept apart to the bit are the model's own business.
+    if chain is None or hasattr(model, "tiled"):
+        return model.logits(x)
+    return chain.forward(x)

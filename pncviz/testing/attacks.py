@@ -21,6 +21,7 @@ from pncviz.testing.probes import (
     samples,
     small_net,
     small_table_classifier,
+    told_samples,
 )
 from pncviz.testing.subject import Subject, check_part, global_seed, make
 
@@ -172,12 +173,15 @@ def check_attack(
             bench.run(range(N_ROWS), max_iter, seed=4, targeted=mode == "targeted")
     if not part.needs & {"gradients", "layers"}:
         classifier = small_table_classifier()
-        model = ProbabilityModel(classifier, input_shape=SHAPES[1])
-        _check_on(_bench(subject, part, model, classifier), max_iter)
+        box = ProbabilityModel(classifier, input_shape=SHAPES[1])
+        _check_on(_bench(subject, part, box, classifier), max_iter)
 
 
 def _bench(subject: Subject, attack: Attack, model: Model, inside: Any) -> _Bench:
-    X, y = samples(model.input_shape)
+    shape = model.input_shape
+    # Classes that the model can tell: an attack may learn from them where it is to go.
+    module = isinstance(inside, nn.Module)
+    X, y = told_samples(inside, shape) if module else samples(shape)
     attack = clone(attack)
     with subject.trying("prepare(X, y) with read-only X and y"):
         attack.prepare(X, y)

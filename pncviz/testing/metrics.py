@@ -15,7 +15,7 @@ from pncviz.testing.subject import Subject, find
 __all__ = ["check_metric"]
 
 #: Image shapes that a metric is tried on; the last is a table.
-SHAPES = ((1, 8, 8), (3, 8, 8), (12,))
+SHAPES = ((1, 8, 8), (3, 8, 8), (1, 12, 12), (12,))
 
 #: Patterns are sums of gradients, so they come in any size.
 SCALES = (1.0, 1e-6, 1e6)

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-__all__ = ["N_CLASSES", "SHAPES", "close", "samples", "small_net", "small_table_classifier"]
+__all__ = [
+    "N_CLASSES",
+    "SHAPES",
+    "close",
+    "samples",
+    "small_net",
+    "small_table_classifier",
+    "told_samples",
+]
 
 #: Inputs of the small models: an image and a table.
 SHAPES: tuple[tuple[int, ...], ...] = ((1, 6, 6), (5,))
@@ -47,6 +55,18 @@ def samples(shape: tuple[int, ...], n: int = 12) -> tuple[NDArray[np.float32], N
     X = np.random.default_rng(0).normal(size=(n, *shape)).astype(np.float32)
     y = np.arange(n) % N_CLASSES
     X.flags.writeable = y.flags.writeable = False
+    return X, y
+
+
+def told_samples(
+    net: nn.Module, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Draw seeded samples, labelled by what the network finds more of in them than in others."""
+    X, _ = samples(shape, 60)
+    with torch.no_grad():
+        logits = net(torch.tensor(X))
+    y = (logits - logits.mean(dim=0)).argmax(dim=1).numpy()
+    y.flags.writeable = False
     return X, y
 
 
