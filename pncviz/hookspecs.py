@@ -16,6 +16,7 @@ from pncviz.specs import (
     DatasetSpec,
     MetricSpec,
     StrategySpec,
+    TrainerSpec,
 )
 
 __all__ = ["GROUP", "HOOKS", "hookimpl", "hookspec"]
@@ -137,6 +138,29 @@ def pncviz_adapters() -> Iterable[AdapterSpec]:
     raise NotImplementedError
 
 
+@hookspec
+def pncviz_trainers() -> Iterable[TrainerSpec]:
+    """Give trainers: how a classifier learns, by other batches, another loss or other steps.
+
+    Examples
+    --------
+    >>> from pncviz import TrainerSpec, hookimpl
+    >>> from pncviz.training import Classifier
+    >>> class Noisy(Classifier):
+    ...     def __init__(self, *args, scale=0.1, **kwargs):
+    ...         super().__init__(*args, **kwargs)
+    ...         self.scale = scale
+    ...     def train_step_single(self, batch, **fit_params):
+    ...         X, y = batch
+    ...         noisy = X + self.scale * X.new_empty(X.shape).normal_()
+    ...         return super().train_step_single((noisy, y), **fit_params)
+    >>> @hookimpl
+    ... def pncviz_trainers():
+    ...     return [TrainerSpec(name="noisy", factory=Noisy, summary="noise in every batch")]
+    """
+    raise NotImplementedError
+
+
 #: Kind of spec -> name of its hook.
 HOOKS: dict[str, str] = {
     "strategy": "pncviz_strategies",
@@ -145,4 +169,5 @@ HOOKS: dict[str, str] = {
     "dataset": "pncviz_datasets",
     "metric": "pncviz_metrics",
     "adapter": "pncviz_adapters",
+    "trainer": "pncviz_trainers",
 }

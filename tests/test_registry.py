@@ -39,6 +39,7 @@ BUILTINS = {
     "dataset": {"digits", "tiling", "overlapping", "mnist", "fashion_mnist", "idx", "npz"},
     "metric": {"pearson", "spearman", "cosine", "ssim", "nmi", "psnr"},
     "adapter": {"skorch", "torch", "probabilities"},
+    "trainer": {"standard"},
 }
 
 HEAD = """

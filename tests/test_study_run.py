@@ -24,7 +24,7 @@ from pncviz.study.folder import Folder
 from pncviz.study.identity import forget_data
 from pncviz.study.plan import make_plan
 from pncviz.study.runner import Runner
-from pncviz.study.tables import GROUPED, rows_of
+from pncviz.study.tables import grouped, rows_of
 from pncviz.study.work import Answer, work
 
 WITHIN = ("architecture", "optimizer", "strategy", "attack", "seed")
@@ -588,11 +588,13 @@ def test_averages_are_the_plain_ones(finished, tree):
     summary = summarize_study(tree)
     n = 0
     groups = {}
+    axes = grouped(tree["tiling"].to_dataset())
+    assert axes == ("architecture", "optimizer", "strategy", "attack")
     for at, cell in cells_of(finished):
-        place = (at["dataset"], *(at[axis] for axis in GROUPED))
+        place = (at["dataset"], *(at[axis] for axis in axes))
         groups.setdefault(place, []).append(cell)
     for (dataset, *place), cells in groups.items():
-        row = summary[dataset].to_dataset().sel(dict(zip(GROUPED, place, strict=True)))
+        row = summary[dataset].to_dataset().sel(dict(zip(axes, place, strict=True)))
         assert row["n_seeds"] == len(cells)
         assert row["n_failed"] == 0
         labels = range(cells[0].sizes["label"])

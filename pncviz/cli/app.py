@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pncviz.cli import commands, lists, reports, results, studies
+from pncviz.cli import attacks, commands, lists, reports, results, studies
 from pncviz.cli.common import state
 
 __all__ = ["app", "main"]
@@ -29,6 +29,8 @@ for command in (
     commands.train,
     commands.extract,
     commands.contrast,
+    attacks.attack,
+    attacks.transfer,
     results.compare,
     results.show,
     reports.report,

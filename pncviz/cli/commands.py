@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pncviz.cli.common import parse_params, parse_shape, steps, table
+from pncviz.cli.common import parse_params, parse_shape, shaped, steps, table
 
 __all__ = ["contrast", "demo", "extract", "train"]
 
@@ -61,6 +61,10 @@ def train(
     architecture_param: Annotated[
         list[str], typer.Option("--architecture-param", help="NAME=VALUE, such as hidden=[100]")
     ] = [],  # noqa: B006
+    trainer: Annotated[str, typer.Option(help="standard, or of a plugin.")] = "standard",
+    trainer_param: Annotated[
+        list[str], typer.Option("--trainer-param", help="NAME=VALUE, such as mixture=.5")
+    ] = [],  # noqa: B006
     dataset_param: _DatasetParam = [],  # noqa: B006
     device: str = "cpu",
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -84,6 +88,8 @@ def train(
         stop_loss=stop_loss,
         stop_accuracy=stop_accuracy,
         device=device,
+        trainer=trainer,
+        trainer_params=parse_params(trainer_param, "--trainer-param"),
         **parse_params(architecture_param, "--architecture-param"),
     )
     from pncviz.data import encode_labels
@@ -130,6 +136,10 @@ def extract(
     blocks: Annotated[
         int, typer.Option(min=0, help="Of examples, kept for intervals; 20 will do for aai.")
     ] = 0,
+    data: Annotated[
+        str | None, typer.Option(help="A dataset, for strategies and attacks that learn from one.")
+    ] = None,
+    dataset_param: _DatasetParam = [],  # noqa: B006
     device: str = "cpu",
 ) -> None:
     """Extract a model's class patterns."""
@@ -142,9 +152,13 @@ def extract(
     means = make_attack(attack, **parse_params(attack_param, "--attack-param"))
     net = load_classifier(model, device=device)
     shape = parse_shape(image_shape, "--image-shape") or net.info_.get("image_shape")
+    taken = tuple(net.info_["params"]["input_shape"])
+    X, y = _training_samples(data, parse_params(dataset_param, "--dataset-param"), net)
     patterns = extract_patterns(
         net,
-        input_shape=tuple(net.info_["params"]["input_shape"]),
+        X=X,
+        y=y,
+        input_shape=taken,
         image_shape=shape,
         labels=_labels(label, net.classes_),
         strategy=part,
@@ -160,6 +174,16 @@ def extract(
     )
     save(patterns, output)
     typer.echo(summary(patterns))
+
+
+def _training_samples(name: str | None, params: dict[str, Any], net: Any) -> tuple[Any, Any]:
+    """Give a dataset's training samples as the model takes them, or none."""
+    if name is None:
+        return None, None
+    from pncviz import load_dataset
+
+    found = load_dataset(name, **params)
+    return shaped(found.X, name, net), found.y
 
 
 def _labels(given: list[str], classes: Any) -> list[Any] | None:

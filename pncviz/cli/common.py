@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["Params", "parse_params", "parse_shape", "state", "steps", "table"]
+__all__ = ["Params", "parse_params", "parse_shape", "shaped", "state", "steps", "table"]
 
 
 @dataclass
@@ -53,6 +54,18 @@ def parse_shape(text: str | None, option: str) -> tuple[int, ...] | None:
     except ValueError as error:
         message = f"{text!r} is not a shape such as 28x28 or 3x32x32."
         raise typer.BadParameter(message, param_hint=option) from error
+
+
+def shaped(X: Any, dataset: str, net: Any) -> Any:
+    """Give samples of a dataset in the shape that a loaded net was trained on."""
+    shape = tuple(net.info_["params"]["input_shape"])
+    if math.prod(X.shape[1:]) != math.prod(shape):
+        from pncviz.exceptions import DataError
+
+        raise DataError(
+            f"Samples of {dataset} have the shape {X.shape[1:]}, and the model takes {shape}."
+        )
+    return X.reshape(len(X), *shape)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:

@@ -95,7 +95,7 @@ def show(
     kinds = {result.attrs["kind"] for result in results}
     if kinds == {"similarities"} and len(results) == 1:
         figure = SimilarityDisplay.from_dataset(results[0], metric=metric).plot().figure_
-    elif "similarities" not in kinds:
+    elif kinds <= {"patterns", "contrasts"}:
         figure = PatternDisplay.from_dataset(*results).plot().figure_
     else:
         raise typer.BadParameter("Draw one file of similarities alone, or patterns and contrasts.")

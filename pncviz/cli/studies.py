@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["study"]
 
 study = typer.Typer(
-    help="Grids of dataset × architecture × optimizer × strategy × attack × seed.",
+    help="Grids of dataset × architecture × optimizer × trainer × strategy × attack × seed.",
     no_args_is_help=True,
 )
 

@@ -28,6 +28,7 @@ BUILTINS = {
     "dataset": "datasets",
     "metric": "metrics",
     "adapter": "adapters",
+    "trainer": "trainers",
 }
 
 #: Stands for the name of a distribution whose metadata cannot be read.

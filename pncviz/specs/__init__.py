@@ -26,6 +26,7 @@ from pncviz.specs.records import (
     MetricSpec,
     Spec,
     StrategySpec,
+    TrainerSpec,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "Streams",
     "Target",
     "Trace",
+    "TrainerSpec",
 ]

@@ -15,6 +15,8 @@ from pncviz.specs.parts import Attack, Strategy
 if TYPE_CHECKING:
     import torch
 
+    from pncviz.training import Classifier
+
 __all__ = [
     "KINDS",
     "AdapterSpec",
@@ -25,6 +27,7 @@ __all__ = [
     "MetricSpec",
     "Spec",
     "StrategySpec",
+    "TrainerSpec",
 ]
 
 
@@ -153,7 +156,20 @@ class AdapterSpec(Spec):
     priority: int = 0
 
 
-#: The six kinds, by the word that lists and errors use.
+@dataclass(frozen=True, kw_only=True)
+class TrainerSpec(Spec):
+    """A trainer: how a classifier learns.
+
+    ``factory`` is a subclass of :class:`pncviz.training.Classifier`, or a callable that takes the
+    same and gives an instance of one. Named parameters that Classifier does not have are the
+    trainer's; the instance keeps each under its name. One that is called ``attack`` is taken for
+    the name of an attack: studies then keep the version of its plugin, too.
+    """
+
+    factory: Callable[..., Classifier]
+
+
+#: The seven kinds, by the word that lists and errors use.
 KINDS: dict[str, type[Spec]] = {
     "strategy": StrategySpec,
     "attack": AttackSpec,
@@ -161,4 +177,5 @@ KINDS: dict[str, type[Spec]] = {
     "dataset": DatasetSpec,
     "metric": MetricSpec,
     "adapter": AdapterSpec,
+    "trainer": TrainerSpec,
 }

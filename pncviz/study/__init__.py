@@ -1,4 +1,4 @@
-"""Studies: a grid of dataset × architecture × optimizer × strategy × attack × seed, resumable.
+"""Studies: dataset × architecture × optimizer × trainer × strategy × attack × seed, resumable.
 
 ::
 

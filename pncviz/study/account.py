@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pncviz.dataset import printable
 from pncviz.study.config import AXES
 from pncviz.study.folder import Folder
-from pncviz.study.identity import canonical
+from pncviz.study.identity import STANDARD, canonical
 from pncviz.study.manifest import Line
 from pncviz.study.plan import Cell, Plan
 
@@ -19,6 +19,7 @@ __all__ = ["STATES", "duration", "failures", "made", "missing", "places", "state
 STATES = ("done", "failed", "missing")
 #: A point of the grid over all its seeds.
 _PLACE = AXES[:-1]
+_STANDARD = {"name": STANDARD, "params": {}}
 _SETTINGS = ("training", "extraction", "comparison")
 
 
@@ -43,7 +44,7 @@ def places(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 
     Examples
     --------
-    >>> at = dict(zip(AXES, ["digits", "fc", "sgd", "zero", "gradient_descent", 0]))
+    >>> at = dict(zip(AXES, ["digits", "fc", "sgd", "standard", "zero", "gradient_descent", 0]))
     >>> cells = [Cell(at | {"seed": seed}, f"key{seed}", {}) for seed in (0, 1)]
     >>> places(cells)[0]["strategy"], places(cells)[0]["seeds"]
     ('zero', '0, 1')
@@ -115,7 +116,7 @@ def made(folder: Folder, plan: Plan) -> dict[str, Any]:
     return {
         "versions": _versions(items),
         "seeds": ", ".join(str(seed) for seed in dict.fromkeys(c.at["seed"] for c in plan.cells)),
-        "parts": _parts(cells, lines),
+        "parts": _parts(plan.axes[:-1], cells, lines),
         "settings": _settings(cells, lines),
         "files": [
             {**{axis: printable(cell.at[axis]) for axis in AXES}, "file": lines[cell.key].file}
@@ -134,12 +135,15 @@ def _versions(items: Iterable[Line]) -> dict[str, str]:
     return {name: ", ".join(versions) for name, versions in sorted(found.items())}
 
 
-def _parts(cells: list[Cell], lines: Mapping[str, Line]) -> list[dict[str, str]]:
+def _parts(
+    axes: Sequence[str], cells: list[Cell], lines: Mapping[str, Line]
+) -> list[dict[str, str]]:
     """Say what the labels of the grid stand for; one may stand for two things in two datasets."""
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for cell in cells:
-        for axis in _PLACE:
-            what = _written(lines[cell.key].identity[axis])
+        for axis in axes:
+            # An identity says nothing of the standard trainer.
+            what = _written(lines[cell.key].identity.get(axis, _STANDARD))
             dataset = printable(cell.at["dataset"])
             found.setdefault((axis, printable(cell.at[axis]), what), {})[dataset] = None
     rows = [

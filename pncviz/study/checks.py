@@ -14,7 +14,7 @@ from pncviz.patterns.course import Course
 from pncviz.registry import make_attack, make_strategy
 from pncviz.study.identity import canonical, dataset_of
 from pncviz.study.plan import Item, Plan
-from pncviz.training import make_classifier
+from pncviz.study.work import net_of
 
 __all__ = ["check_plan"]
 
@@ -48,16 +48,11 @@ def check_plan(plan: Plan, missing: Sequence[Item]) -> None:
 
 
 def _check_model(what: Mapping[str, Any]) -> None:
-    """Make a module for the data, and its optimizer."""
+    """Make a module for the data, its optimizer and its trainer."""
     data = dataset_of(what)
     torch.device(what["training"]["device"])  # which only a worker may have
-    net = make_classifier(
-        what["architecture"]["name"],
-        optimizer=what["optimizer"]["name"],
-        **what["optimizer"]["params"],
-        **what["training"] | {"device": "cpu"},
-        **what["architecture"]["params"],
-    )
+    net = net_of(what, device="cpu")
+    net.validate()
     net.data_params_ = {
         "input_shape": data.X.shape[1:],
         "n_classes": len(encode_labels(data.y)[0]),
@@ -77,6 +72,6 @@ def _check_extraction(what: Mapping[str, Any]) -> None:
 
 #: What is made at once, and so checked at once, of items of a kind.
 _CHECKED = (
-    ("model", ("dataset", "architecture", "optimizer", "training"), _check_model),
+    ("model", ("dataset", "architecture", "optimizer", "trainer", "training"), _check_model),
     ("cell", ("strategy", "attack", "extraction"), _check_extraction),
 )

@@ -16,14 +16,11 @@ from pncviz.dataset.atomic import check_folder, interrupts_deferred, replacing
 from pncviz.dataset.attributes import now
 from pncviz.dataset.schema import plain_array
 from pncviz.exceptions import ResultError, StudyError
-from pncviz.study.config import AXES
 from pncviz.study.folder import Folder
 from pncviz.study.plan import Cell, Plan
 
 __all__ = ["collect_study", "save_tree"]
 
-#: The axes within a node.
-_WITHIN = AXES[1:]
 #: Of contrasts, what stands beside the cells.
 _CONTRAST = ("contrast", "positive_mean", "negative_mean", "n_positive", "n_negative")
 #: Kept in the cells' files only: large, and made for inference, which is done.
@@ -44,13 +41,14 @@ def collect_study(out: str | os.PathLike[str], study: str | None = None) -> xr.D
     -------
     xarray.DataTree
         A node per dataset. Its variables are those of a cell, with the dimensions
-        (architecture, optimizer, strategy, attack, seed) in front: ``pattern``, ``confidence``,
-        ``n_iter``, ``succeeded``, …, ``similarity`` (…, metric, label, contrast_label),
-        ``own_similarity``, ``ceiling``, ``lower``, ``upper``, ``p``, ``q`` (…, metric, label),
-        ``hits``, ``identification_p`` (…, metric), ``test_accuracy``, ``test_loss`` (…), and
-        ``contrast`` (label, …). ``state`` (…) says "done", "failed", "missing", or "none" for a
-        combination that the study does not have. Where it is not "done" numbers are NaN and texts
-        empty: never zero.
+        (architecture, optimizer, trainer, strategy, attack, seed) in front, without ``trainer`` if
+        all models were trained in the standard way: ``pattern``, ``confidence``, ``n_iter``,
+        ``succeeded``, …, ``similarity`` (…, metric, label, contrast_label), ``own_similarity``,
+        ``ceiling``, ``lower``, ``upper``, ``p``, ``q`` (…, metric, label), ``hits``,
+        ``identification_p`` (…, metric), ``test_accuracy``, ``test_loss`` (…), and ``contrast``
+        (label, …). ``state`` (…) says "done", "failed", "missing", or "none" for a combination
+        that the study does not have. Where it is not "done" numbers are NaN and texts empty: never
+        zero.
 
     Raises
     ------
@@ -74,7 +72,8 @@ def collect_study(out: str | os.PathLike[str], study: str | None = None) -> xr.D
 def _node(folder: Folder, plan: Plan, dataset: str) -> xr.Dataset:
     """Fill one dataset's grid, cell by cell."""
     cells = [cell for cell in plan.cells if cell.at["dataset"] == dataset]
-    axes = {axis: list(dict.fromkeys(cell.at[axis] for cell in cells)) for axis in _WITHIN}
+    within = plan.axes[1:]
+    axes = {axis: list(dict.fromkeys(cell.at[axis] for cell in cells)) for axis in within}
     shape = tuple(len(labels) for labels in axes.values())
     state = np.full(shape, "none", dtype="<U7")
     found: dict[str, xr.Variable] = {}
@@ -92,8 +91,8 @@ def _node(folder: Folder, plan: Plan, dataset: str) -> xr.Dataset:
             _put(found[name], at, variable, f"{dataset}, {cell.key}: `{name}`")
         coords.update(_coords(result, coords))
     node = xr.Dataset(found, coords={**coords, **axes})
-    node["state"] = (_WITHIN, state, {"long_name": "what became of the cell", "units": "1"})
-    for axis in _WITHIN:
+    node["state"] = (within, state, {"long_name": "what became of the cell", "units": "1"})
+    for axis in within:
         node[axis].attrs = {"long_name": axis, "units": "1"}
     return _with_contrasts(node, folder, cells)
 

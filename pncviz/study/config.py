@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from pncviz.exceptions import StudyError
 from pncviz.registry import normalize
-from pncviz.study.identity import written
+from pncviz.study.identity import STANDARD, written
 from pncviz.study.problems import problems
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: The axes of a grid, from what is given to what is drawn.
-AXES = ("dataset", "architecture", "optimizer", "strategy", "attack", "seed")
+AXES = ("dataset", "architecture", "optimizer", "trainer", "strategy", "attack", "seed")
 _SHARED = ("training", "extraction", "comparison")
 
 _LONGEST = 200
@@ -128,6 +128,7 @@ class Grid(_Table):
     dataset: list[Part] = Field(min_length=1)
     architecture: list[Part] = Field(default=[Part(name="fc")], min_length=1)
     optimizer: list[Part] = Field(default=[Part(name="sgd")], min_length=1)
+    trainer: list[Part] = Field(default=[Part(name=STANDARD)], min_length=1)
     strategy: list[Part] = Field(default=[Part(name="zero")], min_length=1)
     attack: list[Part] = Field(default=[Part(name="gradient_descent")], min_length=1)
     seed: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(default=[0], min_length=1)
@@ -146,7 +147,7 @@ class Grid(_Table):
                 )
         return parts
 
-    @field_validator("dataset", "architecture", "optimizer", "strategy", "attack", "seed")
+    @field_validator(*AXES)
     @classmethod
     def _once(cls, parts: list[Any]) -> list[Any]:
         labels = [part.label if isinstance(part, Part) else part for part in parts]

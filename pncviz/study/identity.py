@@ -14,9 +14,10 @@ import numpy as np
 from pncviz._version import __version__
 from pncviz.exceptions import StudyError
 from pncviz.registry import default_registry, load_dataset
-from pncviz.specs import Dataset
+from pncviz.specs import Dataset, TrainerSpec
 
 __all__ = [
+    "STANDARD",
     "canonical",
     "dataset_of",
     "differences",
@@ -34,13 +35,16 @@ _MATTER = {
     "model": ("numpy", "skorch", "torch"),
     "cell": ("numpy", "scipy", "scikit-image", "skorch", "torch"),
 }
-_KINDS = ("dataset", "architecture", "strategy", "attack")
+_KINDS = ("dataset", "architecture", "trainer", "strategy", "attack")
+#: The plain way to train, of which identities, labels and results say nothing: they are older.
+STANDARD = "standard"
 #: Names that come with pncviz, which no plugin can take: looking them up would import torch, and
 #: a finished study need not wait for that.
 _OWN = {
     "architecture": ("cnn", "fc"),
     "attack": ("gradient-descent",),
     "strategy": ("aai", "noise", "zero"),
+    "trainer": (STANDARD,),
 }
 
 
@@ -128,10 +132,24 @@ def _version(distribution: str) -> str:
         return "unknown"
 
 
+def _attacks_in(trainer: Mapping[str, Any] | None) -> list[str]:
+    """Name the attack that a trainer works with, if it has a parameter of that name."""
+    if trainer is None or trainer["name"] in _OWN["trainer"]:
+        return []
+    from pncviz.training.trainers import own_params  # imports torch
+
+    spec = default_registry().get("trainer", trainer["name"])
+    assert isinstance(spec, TrainerSpec)  # the registry checked it
+    usual = own_params(spec.factory).get("attack")
+    attack = trainer["params"].get("attack", usual and usual.default)
+    return [attack] if isinstance(attack, str) else []
+
+
 def versions_of(kind: str, config: Mapping[str, Any]) -> dict[str, str]:
     """Give the versions that can change the numbers, plugins' among them."""
     found = {"pncviz": __version__, **{name: _version(name) for name in _MATTER[kind]}}
     names = [(part, config[part]["name"]) for part in _KINDS if part in config]
+    names += [("attack", name) for name in _attacks_in(config.get("trainer"))]
     names += [("metric", name) for name in config.get("comparison", {}).get("metrics", ())]
     for part, name in names:
         if name in _OWN.get(part, ()):

@@ -10,9 +10,13 @@ from typing import Any
 
 from pncviz.exceptions import StudyError
 from pncviz.study.config import AXES, Grid, Part, Study
-from pncviz.study.identity import canonical, fingerprint, key_of, versions_of, written
+from pncviz.study.identity import STANDARD, canonical, fingerprint, key_of, versions_of, written
 
 __all__ = ["Cell", "Item", "Plan", "make_plan"]
+
+
+#: The axes that a model depends on, besides its data.
+_TRAINED = ("architecture", "optimizer", "trainer", "seed")
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,12 @@ class Plan:
     items: dict[str, Item] = field(default_factory=dict, repr=False)
     description: str = ""
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes of results: no trainer, where all models are trained in the standard way."""
+        plain = all(cell.at["trainer"] == STANDARD for cell in self.cells)
+        return tuple(axis for axis in AXES if not (plain and axis == "trainer"))
+
     def to_json(self) -> str:
         """Keep what collecting needs: neither data nor torch is needed to read it."""
         cells = [asdict(cell) for cell in self.cells]
@@ -84,8 +94,13 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """Undo :meth:`to_json`."""
         raw = json.loads(text)
-        cells = [Cell(**cell) for cell in raw["cells"]]
+        cells = [Cell(**{**cell, "at": _at(cell["at"])}) for cell in raw["cells"]]
         return cls(raw["name"], cells, description=raw.get("description", ""))
+
+
+def _at(labels: dict[str, Any]) -> dict[str, Any]:
+    """Give a cell's place on every axis; older plans have no trainer."""
+    return {axis: labels.get(axis, STANDARD) for axis in AXES}
 
 
 def make_plan(study: Study) -> Plan:
@@ -150,6 +165,8 @@ def _points(grid: Grid) -> Iterator[dict[str, Any]]:
 def _items(grid: Grid, point: Mapping[str, Part | Any]) -> list[Item]:
     """Give what one cell needs, and the cell itself last."""
     config: dict[str, Any] = {a: getattr(part, "config", part) for a, part in point.items()}
+    if config["trainer"] == Part(name=STANDARD).config:
+        del config["trainer"]  # what was computed before there were others stays what it is
     tables = {name: getattr(grid, name).model_dump() for name in ("training", "extraction")}
     comparison = grid.comparison.model_dump()
     data = {"dataset": config["dataset"], "data": fingerprint(config["dataset"])}
@@ -157,7 +174,7 @@ def _items(grid: Grid, point: Mapping[str, Part | Any]) -> list[Item]:
     if comparison["null"] != "none":
         drawn = {name: comparison[name] for name in ("null", "n_draws", "normalize")}
         found.append(_item("null", data | drawn | {"seed": config["seed"]}))
-    trained = {axis: config[axis] for axis in ("architecture", "optimizer", "seed")}
+    trained = {axis: config[axis] for axis in _TRAINED if axis in config}
     found.append(_item("model", data | trained | {"training": tables["training"]}))
     whole = data | config | tables | {"comparison": comparison}
     found.append(_item("cell", whole, {item.kind: item.key for item in found}))

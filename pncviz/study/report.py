@@ -17,7 +17,7 @@ from pncviz.study.collect import collect_study
 from pncviz.study.folder import Folder
 from pncviz.study.plan import Plan
 from pncviz.study.sections import BLANK, COLUMNS, section
-from pncviz.study.tables import GROUPED, summarize_study
+from pncviz.study.tables import summarize_study
 
 __all__ = ["StudyReport", "study_report"]
 
@@ -127,7 +127,7 @@ def _html(
         datasets=[section(label, plan, finished, summary) for label in counts],
         columns=COLUMNS,
         blank=BLANK,
-        axes=GROUPED,
+        axes=plan.axes[1:-1],
         failures=account.failures(folder, plan),
         missing=account.missing(folder, plan),
         made=account.made(folder, plan),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pncviz.exceptions import StudyError
-from pncviz.study.config import Study, load_study
+from pncviz.study.config import AXES, Study, load_study
 from pncviz.study.engine import Engine
 from pncviz.study.folder import Folder
 from pncviz.study.identity import differences, forget_data
@@ -172,5 +172,5 @@ def _why_not(item: Item, folder: Folder, former: Mapping[Any, list[dict[str, Any
 
 def _place(identity: dict[str, Any]) -> tuple[Any, ...]:
     """Name the point of the grid, without parameters."""
-    axes = ("dataset", "architecture", "optimizer", "strategy", "attack")
-    return (*(identity.get(axis, {}).get("name") for axis in axes), identity.get("seed"))
+    parts = (identity.get(axis, {}).get("name") for axis in AXES[:-1])
+    return (*parts, identity.get("seed"))

@@ -15,8 +15,9 @@ from pncviz.dataset import printable
 from pncviz.displays import PatternDisplay
 from pncviz.displays.scales import smaller_is_alike
 from pncviz.report.numbers import interval, number, probability
+from pncviz.study.config import AXES
 from pncviz.study.plan import Cell, Plan
-from pncviz.study.tables import GROUPED, rows_of
+from pncviz.study.tables import grouped, rows_of
 
 __all__ = ["BLANK", "COLUMNS", "MOST_CLASSES", "MOST_ROWS", "section"]
 
@@ -86,7 +87,7 @@ def section(label: str, plan: Plan, finished: xr.DataTree, summary: xr.DataTree)
 def _table(
     node: xr.Dataset, metric: str, rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell]
 ) -> dict[str, Any]:
-    values = node["similarity"].sel(metric=metric)
+    values, axes = node["similarity"].sel(metric=metric), grouped(node)
     units = str(values["metric_units"].values) if "metric_units" in values.coords else "1"
     return {
         "metric": printable(metric),
@@ -94,8 +95,8 @@ def _table(
         "higher": not smaller_is_alike(values, metric),
         "rows": [
             {
-                "parts": [printable(row[axis]) for axis in GROUPED],
-                "cells": _row(row, cells),
+                "parts": [printable(row[axis]) for axis in axes],
+                "cells": _row(row, cells, axes),
                 "failed": row["n_failed"] > 0,
                 "empty": not row["n_seeds"],
             }
@@ -104,11 +105,11 @@ def _table(
     }
 
 
-def _row(row: Mapping[str, Any], cells: Sequence[Cell]) -> list[str]:
+def _row(row: Mapping[str, Any], cells: Sequence[Cell], axes: Sequence[str]) -> list[str]:
     """Write out one row in the order of the columns."""
     n_seeds, n_classes = int(row["n_seeds"]), int(row["n_classes"])
     units = {"seeds": n_seeds, "classes": n_classes}.get(row["interval_over"])
-    asked = sum(all(cell.at[axis] == row[axis] for axis in GROUPED) for cell in cells)
+    asked = sum(all(cell.at[axis] == row[axis] for axis in axes) for cell in cells)
     written = {
         "test_accuracy": _told(row.get("test_accuracy", math.nan), number),
         "similarity": _told(row["similarity"], number),
@@ -141,7 +142,8 @@ def _picture(label: str, node: xr.Dataset, rows: Sequence[Mapping[str, Any]]) ->
     figure = PatternDisplay(sources, succeeded=succeeded).plot().figure_
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
-    told = [f"{i} ({', '.join(printable(row[axis]) for axis in GROUPED)})" for i, row in drawn]
+    axes = grouped(node)
+    told = [f"{i} ({', '.join(printable(row[axis]) for axis in axes)})" for i, row in drawn]
     if "contrast" in node:
         told.insert(0, "contrast")
     return {
@@ -163,9 +165,10 @@ def _sources(
     """Give the images by the titles of their rows, and which patterns reached their class."""
     sources = {"contrast": node["contrast"]} if "contrast" in node else {}
     succeeded = {}
+    axes = grouped(node)
     names = _names([row for _, row in drawn])
     for (i, row), name in zip(drawn, names, strict=True):
-        place = node.sel({axis: row[axis] for axis in GROUPED})
+        place = node.sel({axis: row[axis] for axis in axes})
         place = place.isel(seed=int(np.argmax(place["state"].values == "done")))
         title = f"{i} {name}".strip()
         sources[title], succeeded[title] = place["pattern"], place["succeeded"] == 1
@@ -174,7 +177,7 @@ def _sources(
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name rows by what differs between them, as far as there is room beside their numbers."""
-    axes = [axis for axis in GROUPED if len({row[axis] for row in rows}) > 1] or ["strategy"]
+    axes = [a for a in AXES[1:-1] if len({row[a] for row in rows if a in row}) > 1] or ["strategy"]
     while axes:
         names = [" ".join(printable(row[axis]) for axis in axes) for row in rows]
         if max(map(len, names)) + 3 <= _ROW_NAME:

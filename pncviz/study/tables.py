@@ -12,11 +12,9 @@ import xarray as xr
 from pncviz.exceptions import StudyError
 from pncviz.inference import mean_interval
 from pncviz.metrics import find_metric
+from pncviz.study.config import AXES
 
-__all__ = ["GROUPED", "rows_of", "summarize_study"]
-
-#: A row of the table for every combination of these.
-GROUPED = ("architecture", "optimizer", "strategy", "attack")
+__all__ = ["grouped", "rows_of", "summarize_study"]
 
 _NAMES = {
     "n_seeds": "seeds finished",
@@ -38,6 +36,17 @@ _NAMES = {
 }
 
 
+def grouped(node: xr.Dataset) -> tuple[str, ...]:
+    """Name the axes that a table has a row for every combination of: all but dataset and seed.
+
+    Examples
+    --------
+    >>> grouped(xr.Dataset(coords={"strategy": ["zero"], "optimizer": ["sgd"], "seed": [0]}))
+    ('optimizer', 'strategy')
+    """
+    return tuple(axis for axis in AXES[1:-1] if axis in node.dims)
+
+
 def summarize_study(tree: xr.DataTree, *, confidence_level: float = 0.95) -> xr.DataTree:
     """Average a collected study over classes and seeds, with intervals.
 
@@ -51,12 +60,12 @@ def summarize_study(tree: xr.DataTree, *, confidence_level: float = 0.95) -> xr.
     -------
     xarray.DataTree
         A node per dataset of which something is finished, with the dimensions (architecture,
-        optimizer, strategy, attack); similarities have ``metric``, too. ``lower`` and ``upper``
-        are of the mean: over seeds if there are two (Student's t, or a bootstrap from eight), else
-        over classes (``interval_over``). ``share_of_ceiling``, ``hits``, ``least_hits``,
-        ``identification_p`` (the largest), ``succeeded`` (a share), ``least_confidence``,
-        ``n_iter`` (the median), ``test_accuracy``, ``test_loss``, ``n_seeds``, ``n_failed``. NaN
-        where no cell is finished.
+        optimizer, trainer, strategy, attack) as far as the study has them; similarities have
+        ``metric``, too. ``lower`` and ``upper`` are of the mean: over seeds if there are two
+        (Student's t, or a bootstrap from eight), else over classes (``interval_over``).
+        ``share_of_ceiling``, ``hits``, ``least_hits``, ``identification_p`` (the largest),
+        ``succeeded`` (a share), ``least_confidence``, ``n_iter`` (the median), ``test_accuracy``,
+        ``test_loss``, ``n_seeds``, ``n_failed``. NaN where no cell is finished.
 
     Raises
     ------
@@ -97,15 +106,15 @@ def _summary(node: xr.Dataset, confidence_level: float) -> xr.Dataset:
         if name in node:
             found[name] = node[name].mean("seed")
     table = xr.Dataset(found).assign_coords(metric=node["metric"])
-    table = table.merge(_intervals(own, confidence_level)).drop_attrs()
+    table = table.merge(_intervals(own, grouped(node), confidence_level)).drop_attrs()
     for key, array in table.items():
         array.attrs = {"long_name": _NAMES[str(key)], "units": "1"}
     return table
 
 
-def _intervals(own: xr.DataArray, confidence_level: float) -> xr.Dataset:
+def _intervals(own: xr.DataArray, axes: tuple[str, ...], confidence_level: float) -> xr.Dataset:
     """Give an interval of each mean: over seeds if two are there, else over classes."""
-    cases = own.transpose(*GROUPED, "metric", "seed", "label")
+    cases = own.transpose(*axes, "metric", "seed", "label")
     shape = cases.shape[:-2]
     lower, upper = np.full(shape, np.nan), np.full(shape, np.nan)
     over = np.full(shape, "none", dtype="<U7")
@@ -141,7 +150,7 @@ def rows_of(summary: xr.DataTree, metric: str | None = None) -> Iterator[dict[st
     Yields
     ------
     dict
-        ``dataset``, the four axes and ``metric`` as strings; numbers as floats.
+        ``dataset``, the axes and ``metric`` as strings; numbers as floats.
 
     Raises
     ------
@@ -155,9 +164,10 @@ def rows_of(summary: xr.DataTree, metric: str | None = None) -> Iterator[dict[st
         if chosen not in known:
             raise StudyError(f'{name} has no metric "{chosen}"; it has {", ".join(known)}.')
         table = table.sel(metric=chosen)
-        for place in product(*(table[axis].values.tolist() for axis in GROUPED)):
-            row = table.sel(dict(zip(GROUPED, place, strict=True)))
+        axes = grouped(table)
+        for place in product(*(table[axis].values.tolist() for axis in axes)):
+            row = table.sel(dict(zip(axes, place, strict=True)))
             if row["n_seeds"] or row["n_failed"]:
                 numbers = {str(key): row[key].item() for key in row.data_vars}
-                where = {"dataset": name, **dict(zip(GROUPED, place, strict=True))}
+                where = {"dataset": name, **dict(zip(axes, place, strict=True))}
                 yield {**where, "metric": chosen, **numbers}

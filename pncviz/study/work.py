@@ -27,12 +27,12 @@ from pncviz.nulls import label_shuffled_contrasts
 from pncviz.patterns import extract_patterns
 from pncviz.registry import make_attack, make_strategy
 from pncviz.study.folder import Folder
-from pncviz.study.identity import canonical, dataset_of
+from pncviz.study.identity import STANDARD, canonical, dataset_of
 from pncviz.study.plan import Item
 from pncviz.study.record import as_cell
-from pncviz.training import load_classifier, make_classifier, save_classifier
+from pncviz.training import Classifier, load_classifier, make_classifier, save_classifier
 
-__all__ = ["Answer", "work"]
+__all__ = ["Answer", "net_of", "work"]
 
 # Seeds, threads and the netCDF library belong to the process: one item at a time in each.
 _ONE_AT_A_TIME = Lock()
@@ -144,13 +144,7 @@ def _model(folder: Folder, item: Item) -> None:
     what = item.identity
     data = dataset_of(what)
     classes, codes = encode_labels(data.y)
-    net = make_classifier(
-        what["architecture"]["name"],
-        optimizer=what["optimizer"]["name"],
-        **what["optimizer"]["params"],
-        **what["training"],
-        **what["architecture"]["params"],
-    ).set_params(module__n_classes=len(classes))
+    net = net_of(what).set_params(module__n_classes=len(classes))
     with torch.random.fork_rng(), interrupts_noticed():
         torch.manual_seed(what["seed"])
         net.fit(data.X, codes)
@@ -166,6 +160,20 @@ def _model(folder: Folder, item: Item) -> None:
         seed=what["seed"],
         measured=_measured(net, data, classes),
         study=what,
+    )
+
+
+def net_of(what: Mapping[str, Any], **training: Any) -> Classifier:
+    """Make the unfitted net of a model's identity; ``training`` goes before what that says."""
+    trainer = what.get("trainer", {"name": STANDARD, "params": {}})
+    return make_classifier(
+        what["architecture"]["name"],
+        optimizer=what["optimizer"]["name"],
+        trainer=trainer["name"],
+        trainer_params=trainer["params"],
+        **what["optimizer"]["params"],
+        **{**what["training"], **training},
+        **what["architecture"]["params"],
     )
 
 

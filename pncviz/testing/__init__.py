@@ -18,6 +18,7 @@ from pncviz.testing.attacks import check_attack
 from pncviz.testing.datasets import check_dataset
 from pncviz.testing.metrics import check_metric
 from pncviz.testing.strategies import check_strategy
+from pncviz.testing.trainers import check_trainer
 
 __all__ = [
     "check_adapter",
@@ -26,4 +27,5 @@ __all__ = [
     "check_dataset",
     "check_metric",
     "check_strategy",
+    "check_trainer",
 ]

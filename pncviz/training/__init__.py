@@ -1,7 +1,8 @@
 """Ready classifiers from named architectures, and their files."""
 
-from pncviz.training.classifier import Classifier, StopAt, make_classifier
+from pncviz.training.classifier import Classifier, StopAt
 from pncviz.training.files import load_classifier, read_info, save_classifier
+from pncviz.training.making import make_classifier
 
 __all__ = [
     "Classifier",

@@ -1,31 +1,20 @@
-"""A skorch net from an architecture's name."""
+"""The skorch net behind every ready classifier."""
 
 from __future__ import annotations
 
 import inspect
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochScoring
+from skorch.callbacks import Callback
 
 from pncviz.data import check_labels
-from pncviz.exceptions import LabelError, ModelError, ParameterError
-from pncviz.registry import check_params, default_registry
-from pncviz.specs import ArchitectureSpec
-from pncviz.training.batches import batch_loader
+from pncviz.exceptions import LabelError, ModelError
 
-__all__ = ["OPTIMIZERS", "Classifier", "StopAt", "make_classifier"]
-
-#: Name -> (optimiser, its usual learning rate).
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], float]] = {
-    "sgd": (torch.optim.SGD, 0.1),
-    "adam": (torch.optim.Adam, 1e-3),
-}
+__all__ = ["Classifier", "StopAt"]
 
 #: More output units than this are taken for a mistake.
 _MOST = 2**20
@@ -34,13 +23,40 @@ _MOST = 2**20
 class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
     """A skorch classifier that takes ``input_shape`` and ``n_classes`` from the data.
 
-    Whatever of the two is given as ``module__…`` stays as given. ``architecture`` is the name by
-    which the classifier's file finds the module again.
+    Whatever of the two is given as ``module__…`` stays as given. ``architecture`` and ``trainer``
+    are the names by which the classifier's file finds module and class again.
+
+    Other ways to train are subclasses, handed over with a :class:`~pncviz.TrainerSpec`. Most need
+    no more than ``train_step_single(batch, **fit_params)``, which skorch calls for each batch. The
+    subclass's own parameters are named in its ``__init__`` and stored under their names;
+    :meth:`validate` checks them.
+
+    Examples
+    --------
+    >>> class Flipped(Classifier):
+    ...     def __init__(self, *args, share=0.1, **kwargs):
+    ...         super().__init__(*args, **kwargs)
+    ...         self.share = share
+    ...     def train_step_single(self, batch, **fit_params):
+    ...         X, y = batch
+    ...         other = torch.rand(len(y)) < self.share
+    ...         return super().train_step_single((X, y.where(~other, y.roll(1))), **fit_params)
+    >>> Flipped(torch.nn.Linear, share=0.2).share
+    0.2
     """
 
-    def __init__(self, *args: Any, architecture: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, architecture: str = "", trainer: str = "standard", **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.architecture = architecture
+        self.trainer = trainer
+
+    def validate(self) -> None:
+        """Raise :class:`~pncviz.exceptions.ParameterError` for a bad parameter of the trainer.
+
+        Called before any training; by default there is nothing to check.
+        """
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Classifier:
         """Initialise the module for the shape of X and the classes of y, and train it.
@@ -57,8 +73,11 @@ class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
             Labels that are strings or negative, or too large to be units.
         ModelError
             The device is not there.
+        ParameterError
+            The trainer cannot work with its parameters.
         """
         codes = _units(y, X)
+        self.validate()
         if not (self.warm_start and self.initialized_):
             self._look_at(X, codes)
         return super().fit(X, codes, **fit_params)  # type: ignore[no-any-return] # skorch is untyped
@@ -66,6 +85,7 @@ class Classifier(NeuralNetClassifier):  # type: ignore[misc] # skorch is untyped
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Train on; the first time, as :meth:`fit`."""
         codes = _units(y, X)
+        self.validate()
         if not self.initialized_:
             self._look_at(X, codes if classes is None else _units(classes, classes))
         return super().partial_fit(X, codes, classes=classes, **fit_params)
@@ -136,115 +156,3 @@ class StopAt(Callback):  # type: ignore[misc] # skorch is untyped
             raise KeyboardInterrupt  # how skorch's own EarlyStopping ends the loop
         if self.accuracy is not None and row[f"{part}_acc"] >= self.accuracy:
             raise KeyboardInterrupt
-
-
-def make_classifier(
-    architecture: str,
-    *,
-    optimizer: str = "sgd",
-    lr: float | None = None,
-    weight_decay: float = 0.0,
-    max_epochs: int = 20,
-    batch_size: int = 64,
-    train_split: Any = None,
-    stop_loss: float | None = None,
-    stop_accuracy: float | None = None,
-    device: str = "cpu",
-    verbose: int = 0,
-    **params: Any,
-) -> Classifier:
-    """Make an unfitted skorch net of a named architecture, with cross-entropy on logits.
-
-    Parameters
-    ----------
-    architecture : str
-        Such as "fc" or "cnn"; ``pncviz plugins list`` shows all.
-    optimizer : {"sgd", "adam"}, default="sgd"
-    lr : float, optional
-        By default 0.1 for SGD, 0.001 for Adam.
-    weight_decay : float, default=0.0
-        L2 penalty: each parameter times this is added to its gradient, biases included.
-    max_epochs : int, default=20
-    batch_size : int, default=64
-    train_split : skorch split or None, default=None
-        None trains on all of the data; ``skorch.dataset.ValidSplit(5)`` keeps a fifth apart.
-    stop_loss, stop_accuracy : float, optional
-        Stop at the epoch that meets either: nats, and a share between 0 and 1.
-    device : str, default="cpu"
-    verbose : int, default=0
-    **params
-        Of the architecture, such as ``hidden=[100]``.
-
-    Returns
-    -------
-    Classifier
-        ``fit(X, y)`` takes integer labels; ``input_shape`` and ``n_classes`` follow from the data.
-        Its ``iterator_train`` and ``iterator_valid`` take each batch from an array in one piece;
-        ``set_params`` gives others.
-
-    Raises
-    ------
-    UnknownNameError
-        No such architecture.
-    ParameterError
-        An unknown optimizer, a parameter that the architecture does not have, a weight decay that
-        is negative or not finite, or a stop rule that nothing could meet.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X, y = np.eye(4, dtype=np.float32), np.arange(4)
-    >>> net = make_classifier("fc", hidden=[8], max_epochs=200, stop_accuracy=1.0).fit(X, y)
-    >>> net.predict(X)
-    array([0, 1, 2, 3])
-    """
-    spec = default_registry().get("architecture", architecture)
-    assert isinstance(spec, ArchitectureSpec)  # the registry checked it
-    if optimizer not in OPTIMIZERS:
-        raise ParameterError(
-            f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}."
-        )
-    check_params("architecture", architecture, spec.factory, params)
-    _check_decay(weight_decay)
-    _check_stop(stop_loss, stop_accuracy)
-    kind, usual = OPTIMIZERS[optimizer]
-    callbacks: list[tuple[str, Callback]] = []
-    if train_split is None:
-        score = EpochScoring("accuracy", lower_is_better=False, on_train=True, name="train_acc")
-        callbacks.append(("train_acc", score))
-    if stop_loss is not None or stop_accuracy is not None:
-        callbacks.append(("stop_at", StopAt(stop_loss, stop_accuracy)))
-    return Classifier(
-        spec.factory,
-        architecture=spec.name,
-        criterion=torch.nn.CrossEntropyLoss,
-        optimizer=kind,
-        optimizer__weight_decay=float(weight_decay),
-        lr=usual if lr is None else lr,
-        max_epochs=max_epochs,
-        batch_size=batch_size,
-        train_split=train_split,
-        iterator_train=batch_loader,
-        iterator_train__shuffle=True,
-        iterator_valid=batch_loader,
-        callbacks=callbacks,
-        device=device,
-        verbose=verbose,
-        **{f"module__{name}": value for name, value in params.items()},
-    )
-
-
-def _check_decay(value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
-        raise ParameterError(
-            f"`weight_decay` must be 0 or a positive finite number, got {value!r}."
-        )
-
-
-def _check_stop(loss: float | None, accuracy: float | None) -> None:
-    if loss is not None and not loss > 0:
-        raise ParameterError(f"`stop_loss` must be None or a positive number, got {loss!r}.")
-    if accuracy is not None and not 0 < accuracy <= 1:
-        raise ParameterError(
-            f"`stop_accuracy` must be None or a share in (0, 1], got {accuracy!r}."
-        )

@@ -19,7 +19,8 @@ from safetensors.torch import save as to_bytes
 from pncviz._version import __version__
 from pncviz.dataset.atomic import check_folder, interrupts_deferred, replacing, sweep
 from pncviz.exceptions import ModelError, ParameterError
-from pncviz.training.classifier import OPTIMIZERS, make_classifier
+from pncviz.training.making import OPTIMIZERS, remake_classifier
+from pncviz.training.trainers import kept_params
 
 __all__ = ["load_classifier", "read_info", "save_classifier"]
 
@@ -66,6 +67,8 @@ def save_classifier(
         "format_version": _FORMAT_VERSION,
         "architecture": net.architecture,
         "params": net.get_params_for("module"),
+        "trainer": net.trainer,
+        "trainer_params": kept_params(net),
         "classes": known.tolist(),
         "optimizer": _optimizer(net),
         "max_epochs": net.max_epochs,
@@ -198,7 +201,8 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
     Returns
     -------
     Classifier
-        ``classes_`` are the labels; ``info_`` is what the file says of it.
+        ``classes_`` are the labels; ``info_`` is what the file says of it. If the plugin that
+        trained it is not here, a plain one that predicts the same.
 
     Raises
     ------
@@ -207,19 +211,15 @@ def load_classifier(path: str | os.PathLike[str], *, device: str = "cpu") -> Any
         there.
     UnknownNameError
         The plugin that brought the architecture is not installed.
+
+    Warns
+    -----
+    PluginWarning
+        The trainer is not here, so that training on would be plain.
     """
     info, state = _open(path)
     try:
-        net = make_classifier(
-            info["architecture"],
-            optimizer=info["optimizer"],
-            lr=info["lr"],
-            weight_decay=info.get("weight_decay", 0.0),  # older files do not say
-            batch_size=info["batch_size"],
-            max_epochs=info["max_epochs"],
-            device=device,
-            **info["params"],
-        )
+        net = remake_classifier(path, info, device)
         net.set_params(classes=np.array(info["classes"]))
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
             net.initialize()
