@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SITE := build/plugins
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-all test-plugins lint bench paper paper-quick paper-table evidence clean
+.PHONY: demo test test-all test-plugins lint bench paper paper-quick paper-table attacks attacks-quick evidence clean
 
 demo: $(STAMP)
 	$(BIN)/pncviz demo
@@ -20,10 +20,13 @@ test-all: $(STAMP)
 	$(BIN)/python -m pytest tests pncviz -m "not gpu"
 	$(MAKE) test-plugins
 
-test-plugins: $(STAMP)
+test-plugins: $(SITE)
+	PYTHONPATH=$(SITE) $(BIN)/python -m pytest plugins
+
+# The distributions beside pncviz, in a folder of their own: core is tested without them.
+$(SITE): $(STAMP) FORCE
 	rm -rf $(SITE)
 	$(BIN)/python -m pip install --quiet --no-deps --target $(SITE) $(dir $(PLUGINS))
-	PYTHONPATH=$(SITE) $(BIN)/python -m pytest plugins
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -50,6 +53,14 @@ paper: $(STAMP)
 paper-quick: $(STAMP)
 	$(BIN)/python -m benchmarks.paper --quick --jobs 2
 
+# docs/attacks.md: the white-box family on MNIST, from $$PNCVIZ_DATA; hours, in parts like paper.
+attacks: $(SITE)
+	PYTHONPATH=$(SITE) $(BIN)/python -m benchmarks.attacks --jobs 2
+
+# build/attacks-quick/attacks.md: a small version, on data that need no file.
+attacks-quick: $(SITE)
+	PYTHONPATH=$(SITE) $(BIN)/python -m benchmarks.attacks --quick --jobs 2
+
 # The table of the README: MNIST, from $$PNCVIZ_DATA.
 paper-table: $(STAMP)
 	$(BIN)/python -m benchmarks.paper.mnist_fc
@@ -58,6 +69,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
+
+FORCE:
 
 clean:
 	rm -rf $(VENV) build dist pncviz-demo

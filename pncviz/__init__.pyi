@@ -1,5 +1,7 @@
 from . import exceptions as exceptions
 from ._version import __version__ as __version__
+from .activations import LayerActivations as LayerActivations
+from .activations import at_layer as at_layer
 from .comparison import compare as compare
 from .comparison import own_class as own_class
 from .contrast import PNCTransformer as PNCTransformer
@@ -14,6 +16,7 @@ from .displays import NullDisplay as NullDisplay
 from .displays import PatternDisplay as PatternDisplay
 from .displays import SimilarityDisplay as SimilarityDisplay
 from .displays import SpectrumDisplay as SpectrumDisplay
+from .examples import AdversarialExampleGenerator as AdversarialExampleGenerator
 from .hookspecs import hookimpl as hookimpl
 from .inference import band_similarity as band_similarity
 from .inference import example_convergence as example_convergence
@@ -48,6 +51,7 @@ from .specs import Stop as Stop
 from .specs import Strategy as Strategy
 from .specs import StrategySpec as StrategySpec
 from .specs import Target as Target
+from .specs import TrainerSpec as TrainerSpec
 from .study import collect_study as collect_study
 from .study import load_study as load_study
 from .study import run_study as run_study
@@ -55,9 +59,14 @@ from .study import summarize_study as summarize_study
 from .training import load_classifier as load_classifier
 from .training import make_classifier as make_classifier
 from .training import save_classifier as save_classifier
+from .transfer import pattern_agreement as pattern_agreement
+from .transfer import pattern_transfer as pattern_transfer
+from .transfer import rubbish_error as rubbish_error
+from .transfer import transfer_matrix as transfer_matrix
 
 __all__ = [
     "AdapterSpec",
+    "AdversarialExampleGenerator",
     "AdversarialPatternExtractor",
     "ArchitectureSpec",
     "Attack",
@@ -67,6 +76,7 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "Extraction",
+    "LayerActivations",
     "MetricSpec",
     "Model",
     "NullDisplay",
@@ -79,7 +89,9 @@ __all__ = [
     "Strategy",
     "StrategySpec",
     "Target",
+    "TrainerSpec",
     "__version__",
+    "at_layer",
     "band_similarity",
     "calibrate_null",
     "class_means_from_contrasts",
@@ -103,9 +115,12 @@ __all__ = [
     "mean_interval",
     "model_null",
     "own_class",
+    "pattern_agreement",
     "pattern_confusion",
+    "pattern_transfer",
     "positive_negative_contrast",
     "register",
+    "rubbish_error",
     "run_study",
     "save",
     "save_classifier",
@@ -114,4 +129,5 @@ __all__ = [
     "summarize_study",
     "summary",
     "template_accuracy",
+    "transfer_matrix",
 ]

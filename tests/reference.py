@@ -172,3 +172,35 @@ def plain_smallest_change(model, start, direction, code, targeted, clip):
         else:
             low = middle
     return x, True
+
+
+def layer_output(module, layer, X):
+    """What a forward hook sees come out of a layer, one sample at a time."""
+    seen, was = [], module.training
+    part = dict(module.named_modules())[layer]
+    hook = part.register_forward_hook(lambda *call: seen.append(call[2].detach().clone()))
+    dtype = next(module.parameters()).dtype
+    with torch.no_grad():
+        for x in X:
+            module.eval()(torch.as_tensor(np.array(x)[None], dtype=dtype))
+    hook.remove()
+    module.train(was)
+    return torch.cat(seen).numpy()
+
+
+def sign_example(module, x, unit, *, epsilon, targeted, low=None, high=None):
+    """One sample and one signed gradient step, away from a unit or towards it."""
+    x = torch.as_tensor(x).clone().requires_grad_()
+    logits = module(x[None])[0]
+    loss = torch.logsumexp(logits, 0) - logits[unit]
+    (gradient,) = torch.autograd.grad(loss, x)
+    made = x.detach() + (-1 if targeted else 1) * epsilon * gradient.sign()
+    return made if low is None else made.clamp(low, high)
+
+
+def wilson(hits, n, z=1.959963984540054):
+    """Wilson's interval of a share, from the closed formula."""
+    p = hits / n
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

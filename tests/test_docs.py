@@ -35,11 +35,14 @@ def test_tutorial_runs(tmp_path, monkeypatch, capsys):
 def test_readme_runs(tmp_path, monkeypatch, digits, digits_net):
     """The README's blocks run, given a net and data of the shape that they name."""
     monkeypatch.chdir(tmp_path)
-    own, pipeline, plugin = _blocks("README.md")
+    own, examples, pipeline, plugin = _blocks("README.md")
     small = own.replace("(28, 28)", "(8, 8)")
     X = digits.X.reshape(len(digits.X), -1)
     _run([small], {"net": digits_net, "X": X, "y": digits.y})
     assert (tmp_path / "patterns.png").exists()
+    made = {"net": digits_net, "X": X, "y": digits.y}
+    _run([examples], made)
+    assert made["generator"].examples_["succeeded"].values.mean() > 0.9
     _run([pipeline], {})
     namespace = {}
     _run([plugin], namespace)
@@ -104,3 +107,14 @@ def test_public_names_have_numpydoc():
         thing = getattr(pncviz, name)
         if callable(thing):
             assert len((thing.__doc__ or "").partition("\n")[0]) > 10, name
+
+
+def test_attack_of_the_plugin_page():
+    """The attack without a descent keeps the contract, also on a model of probabilities alone."""
+    from pncviz.testing import check_attack
+
+    module = ModuleType("random_line_of_docs")
+    sys.modules[module.__name__] = module  # so that instances can be pickled
+    vars(module)["__name__"] = module.__name__
+    _run([b for b in _blocks("docs/plugins.md") if "RandomLine" in b], vars(module))
+    check_attack(module.RandomLine)
