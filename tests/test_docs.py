@@ -81,7 +81,12 @@ def test_every_reference_is_in_the_bib():
     known = set(re.findall(r"@\w+\{(\w+),", (ROOT / "docs/references.bib").read_text()))
     registry = Registry(discover=False)
     cited = {e.spec.reference for kind in KINDS for e in registry.entries(kind)} - {""}
-    for path in (ROOT / "pncviz").rglob("*.py"):
+    cited |= {
+        key
+        for path in (ROOT / "plugins").rglob("src/**/*.py")
+        for key in re.findall(r'reference="(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    for path in [*(ROOT / "pncviz").rglob("*.py"), *(ROOT / "plugins").rglob("src/**/*.py")]:
         for section in re.findall(
             r"References\n +-+\n((?: +.*\n)+?)(?=\n|\s*\"\"\")", path.read_text()
         ):

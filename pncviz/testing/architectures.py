@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,14 @@ from pncviz.testing.subject import Subject, find, global_seed
 
 __all__ = ["check_architecture"]
 
+#: Tried in turn: some architectures take no small images, and some none but colour.
+_SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
+
 
 def check_architecture(
     architecture: str | ArchitectureSpec | Callable[..., nn.Module],
     *,
-    input_shape: tuple[int, ...] = (1, 8, 8),
+    input_shape: tuple[int, ...] | None = None,
     **params: Any,
 ) -> None:
     """Hold an architecture to its contract.
@@ -31,13 +36,14 @@ def check_architecture(
     with a ``ModelError``), a module that takes flat and shaped input alike and gives finite logits,
     no probabilities; lets gradients reach the input; keeps rows apart in evaluation mode; copies;
     and brings its weights back from a state dict. A registered name is also trained for one epoch
-    through :func:`~pncviz.make_classifier`.
+    through :func:`~pncviz.make_classifier`, and must come back from its file.
 
     Parameters
     ----------
     architecture : name, ArchitectureSpec, or factory
-    input_shape : tuple of int, default=(1, 8, 8)
-        One input.
+    input_shape : tuple of int, optional
+        One input. By default the first of (1, 8, 8), (1, 28, 28) and (3, 32, 32) that the
+        architecture takes, as it is or flat.
     **params
         Of the architecture.
 
@@ -54,12 +60,31 @@ def check_architecture(
     subject, found = find("architecture", architecture)
     factory = found.factory if isinstance(found, Spec) else found  # type: ignore[attr-defined] # find checked the kind
     subject.require(callable(factory), "be a factory", factory)
-    shapes = dict.fromkeys([tuple(input_shape), (math.prod(input_shape),)])
-    taken = [shape for shape in shapes if _check_shape(subject, factory, shape, params)]
-    subject.require(taken, f"take one of the shapes {[*shapes]}", "ModelError for each")
+    shapes = _SHAPES if input_shape is None else (tuple(input_shape),)
+    taken = _taken(subject, factory, shapes, params)
     if isinstance(architecture, str):
         for shape in taken:
             _check_training(subject, architecture, shape, params)
+
+
+def _taken(
+    subject: Subject,
+    factory: Callable[..., nn.Module],
+    shapes: Sequence[tuple[int, ...]],
+    params: Any,
+) -> list[tuple[int, ...]]:
+    """Give the first of the shapes that is taken, as it is and flat or one of the two; checked."""
+    refusals: dict[tuple[int, ...], str] = {}
+    for shape in shapes:
+        ways = dict.fromkeys([shape, (math.prod(shape),)])
+        refused = {way: _check_shape(subject, factory, way, params) for way in ways}
+        if taken := [way for way, reason in refused.items() if reason is None]:
+            return taken
+        refusals |= {way: str(reason) for way, reason in refused.items()}
+    # Each reason once: that a package is missing is no matter of shapes.
+    reasons = "; ".join(dict.fromkeys(reason.rstrip(".") for reason in refusals.values()))
+    subject.require(False, f"take one of the shapes {[*refusals]}", f"ModelError: {reasons}")
+    return []
 
 
 def _made(
@@ -90,12 +115,12 @@ def _answer(subject: Subject, module: nn.Module, x: Tensor, what: str = "") -> T
 
 def _check_shape(
     subject: Subject, factory: Callable[..., nn.Module], shape: tuple[int, ...], params: Any
-) -> bool:
-    """Check modules for one input shape; False if the architecture refuses it."""
+) -> str | None:
+    """Check modules for one input shape; if the architecture refuses it, say what it says."""
     try:
         module = _made(subject, factory, shape, params, 0)
-    except ModelError:
-        return False
+    except ModelError as error:
+        return str(error)
     x = torch.tensor(samples(shape, 5)[0]).requires_grad_()
     out = _answer(subject, module, x)
     flat = _answer(subject, module, x.detach().flatten(1), "flat input")
@@ -115,7 +140,7 @@ def _check_shape(
         "keep in its state_dict all that its answers depend on",
         "another answer from a module with the same state",
     )
-    return True
+    return None
 
 
 def _check_logits(subject: Subject, module: nn.Module, x: Tensor, out: Tensor) -> None:
@@ -140,7 +165,7 @@ def _check_logits(subject: Subject, module: nn.Module, x: Tensor, out: Tensor) -
 
 
 def _check_training(subject: Subject, name: str, shape: tuple[int, ...], params: Any) -> None:
-    from pncviz.training import make_classifier
+    from pncviz.training import load_classifier, make_classifier, save_classifier
 
     X, y = samples(shape)
     with global_seed(0), subject.trying(f"training on inputs of shape {shape} for one epoch"):
@@ -148,6 +173,10 @@ def _check_training(subject: Subject, name: str, shape: tuple[int, ...], params:
         answer = net.predict(X.copy())
     known = np.shape(answer) == y.shape and set(answer.tolist()) <= set(y.tolist())
     subject.require(known, "predict labels once trained", answer)
+    with tempfile.TemporaryDirectory() as folder, subject.trying("keeping it in a file"):
+        again = load_classifier(save_classifier(net, Path(folder) / "net.safetensors"))
+        logits = [made.forward(torch.tensor(X)) for made in (net, again)]
+    subject.require(_same(*logits), "answer alike once read from its file", "another answer")
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

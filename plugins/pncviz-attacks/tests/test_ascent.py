@@ -4,11 +4,11 @@ import attacks_reference as plain
 import numpy as np
 import pytest
 import torch
-from pncviz_attacks.ascent import GradientAscent
 
 from pncviz.exceptions import ParameterError
 from pncviz.specs import Stop
 from pncviz.testing import check_attack
+from pncviz_attacks.ascent import GradientAscent
 
 CODES = [0, 1, 2, 0]
 SHAPE = (1, 4, 5)

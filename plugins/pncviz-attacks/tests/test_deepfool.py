@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import search_reference as slow
 import torch
-from pncviz_attacks.deepfool import DeepFool
 
 from pncviz.exceptions import ParameterError
 from pncviz.specs import Stop
 from pncviz.testing import check_attack
+from pncviz_attacks.deepfool import DeepFool
 
 
 @pytest.mark.parametrize("attack", ["deepfool", DeepFool(candidates=2, clip=(-0.5, 0.5))])

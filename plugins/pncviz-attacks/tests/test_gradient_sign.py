@@ -7,14 +7,14 @@ import attacks_reference as plain
 import numpy as np
 import pytest
 import torch
-from pncviz_attacks.fgsm import FGSM
-from pncviz_attacks.pgd import BIM, PGD
-from pncviz_attacks.steps import noise_in_ball, noise_in_box, unit_rows
 
 from pncviz import extract_patterns
 from pncviz.exceptions import ParameterError
 from pncviz.specs import Stop
 from pncviz.testing import check_attack
+from pncviz_attacks.fgsm import FGSM
+from pncviz_attacks.pgd import BIM, PGD
+from pncviz_attacks.steps import noise_in_ball, noise_in_box, unit_rows
 
 CODES = [0, 1, 2, 0, 1, 2]
 SHAPE = (1, 8, 8)

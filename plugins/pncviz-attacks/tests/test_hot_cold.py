@@ -4,10 +4,10 @@ import attacks_reference as plain
 import pytest
 import search_reference as slow
 import torch
-from pncviz_attacks.hot_cold import HotCold
 
 from pncviz.exceptions import ParameterError
 from pncviz.testing import check_attack
+from pncviz_attacks.hot_cold import HotCold
 
 
 @pytest.mark.parametrize("attack", ["hot_cold", HotCold(clip=(-0.5, 0.5), pixel_step=0.05)])

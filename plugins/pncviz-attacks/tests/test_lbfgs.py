@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import search_reference as slow
 import torch
-from pncviz_attacks.lbfgs import LBFGS
 
 from pncviz.exceptions import ParameterError
 from pncviz.models import TorchModel
 from pncviz.models.tiled import TiledModel
 from pncviz.specs import Stop, Target
 from pncviz.testing import check_attack
+from pncviz_attacks.lbfgs import LBFGS
 
 WEIGHT = torch.tensor([[0.5, -1.0, 0.0, 0.2], [-0.5, 0.5, 1.0, 0.0]])
 START = torch.tensor([[1.0, -1.0, -0.5, 0.3], [0.2, -0.4, 0.1, 2.0]])

@@ -5,8 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from pncviz_attacks.together import _Worker, minimize_together
 from scipy.optimize import minimize, rosen, rosen_der
+
+from pncviz_attacks.together import _Worker, minimize_together
 
 N, D = 7, 4
 STARTS = np.random.default_rng(0).uniform(-1, 1, (N, D))

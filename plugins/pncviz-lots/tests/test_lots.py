@@ -5,9 +5,6 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from pncviz_lots import LOTS
-from pncviz_lots.goals import learn_goals
-from pncviz_lots.representation import backpropagated
 from torch import nn
 
 from pncviz import (
@@ -20,6 +17,9 @@ from pncviz import (
 from pncviz.exceptions import ModelError, ParameterError
 from pncviz.models import TorchModel
 from pncviz.testing import check_attack
+from pncviz_lots import LOTS
+from pncviz_lots.goals import learn_goals
+from pncviz_lots.representation import backpropagated
 
 QUIET = pytest.mark.filterwarnings("ignore::pncviz.exceptions.PatternWarning")
 SHAPE, N_UNITS = (2, 6, 6), 4

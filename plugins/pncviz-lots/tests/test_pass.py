@@ -4,13 +4,13 @@ import sys
 
 import numpy as np
 import pytest
-from pncviz_lots import adversarial_quality, pass_score, pass_similarity
 from skimage.metrics import structural_similarity
 
 from pncviz import make_attack, positive_negative_contrast
 from pncviz.exceptions import ParameterError
 from pncviz.metrics import similarity_matrix
 from pncviz.testing import check_metric
+from pncviz_lots import adversarial_quality, pass_score, pass_similarity
 
 pytest.importorskip("cv2", reason='PASS needs OpenCV: pip install "pncviz-lots[pass]"')
 

@@ -6,8 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from pncviz_robust import AdversarialClassifier, Adversary
-from pncviz_robust.learning import LearningModel
 from robust_reference import fgsm, mixed_steps
 from sklearn.base import clone
 
@@ -27,6 +25,8 @@ from pncviz.registry import default_registry
 from pncviz.synthesis import judged
 from pncviz.testing import check_trainer
 from pncviz.training import read_info
+from pncviz_robust import AdversarialClassifier, Adversary
+from pncviz_robust.learning import LearningModel
 
 NETS = {
     "fc": ("fc", {"hidden": [20]}),

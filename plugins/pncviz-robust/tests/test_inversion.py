@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from pncviz_robust import RepresentationInversion, invert_representation, visualize_features
-from pncviz_robust.representation import penultimate, walk
 
 from pncviz import (
     Stop,
@@ -16,6 +14,8 @@ from pncviz import (
 from pncviz.exceptions import AdapterError, DataError, ModelError, ParameterError
 from pncviz.models import TorchModel
 from pncviz.testing import check_attack
+from pncviz_robust import RepresentationInversion, invert_representation, visualize_features
+from pncviz_robust.representation import penultimate, walk
 
 
 @pytest.fixture(scope="module")
