@@ -118,7 +118,8 @@ def test_verdict_of_layers():
         named = dict(zip(lots_table.LAYERS, values, strict=True))
         one = {"r": 0.1, "lower": float("nan"), "upper": float("nan"), "hits": 3, "p": 0.5}
         inner = dict.fromkeys(lots_table.LAYERS, one)
-        return {
+        own = {layers.OWN: {"zero": one, "aai": one, "at_layers": inner}}
+        return own | {
             f"{layer}, {way}": {
                 "zero": one | {"r": r},
                 "aai": one | {"lower": 0.0, "upper": 0.2},

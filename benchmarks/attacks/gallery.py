@@ -60,12 +60,12 @@ def draw_lots(store: Store, size: Size, target: Path) -> Path:
     data, net = load_data(size), trained(store, "lenet", size)
     one, names = _first(data, DIGIT), ["as it is"]
     rows: list[list[Any]] = [[one[0, 0]], [None]]
-    for mode in ("magnify", "reduce"):
+    for mode, done in (("magnify", "magnified"), ("reduce", "reduced")):
         for layer in LAYERS:
             found = _represented(net, data, one, layer, mode)
             rows[0].append(found[0][0, 0])
             rows[1].append(found[0][0, 0] - one[0, 0])
-            names.append(f"{layer}, {mode}d: {found[1]}")
+            names.append(f"{layer}, {done}: {found[1]}")
     return grid(rows, names, target)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.frozen import FrozenEstimator
 
 from benchmarks.attacks.lots_table import LAYERS
 from benchmarks.attacks.nets import NETS, trained
@@ -30,6 +31,8 @@ __all__ = ["WAYS", "compute", "patterns_of", "shown"]
 
 #: What LOTS is asked for: towards the class's mean at a layer, or along the contrast there.
 WAYS = {"class mean": "class_mean", "contrast": "contrast"}
+#: Training images that class means of representations are taken of.
+ENOUGH = 10_000
 #: Patterns that the paper's own attack makes, for comparison.
 OWN = "gradient descent"
 
@@ -41,9 +44,11 @@ def compute(store: Store, size: Size) -> dict[str, Any]:
     found = {}
     for place, (name, attack) in enumerate(_attacks().items()):
         what = config | {"attack": name, "place": place}
-        found[name] = store.json(
+        one = store.json(
             f"layers-{place}", what, lambda a=attack, n=place: _of_attack(store, size, a, n)
         )
+        inner = store.json(f"inner-{place}", what, lambda o=one: _at_layers(store, size, o["file"]))
+        found[name] = one | {"at_layers": inner}
     return found
 
 
@@ -52,7 +57,8 @@ def _of_attack(store: Store, size: Size, attack: Any, place: int) -> dict[str, A
     X, y = _images(data), data.y
     contrasts = positive_negative_contrast(X, y)
     save(contrasts, store.root / "layer-contrasts.nc")
-    given: dict[str, Any] = {"image_shape": data.image_shape, "attack": attack, "X": X, "y": y}
+    given: dict[str, Any] = {"image_shape": data.image_shape, "attack": attack}
+    given |= {"X": X[:ENOUGH], "y": y[:ENOUGH]}
     zero = extract_patterns(net, strategy="zero", random_state=0, **given)
     save(zero, store.root / f"layer-patterns-{place}.nc")
     noise = make_strategy("aai", n_examples=size.n_layer_examples, scale=0.3)
@@ -61,7 +67,6 @@ def _of_attack(store: Store, size: Size, attack: Any, place: int) -> dict[str, A
         "file": f"layer-patterns-{place}.nc",
         "zero": _similarity(zero, contrasts),
         "aai": _similarity(aai, contrasts),
-        "at_layers": _at_layers(net, zero, data),
     }
 
 
@@ -92,20 +97,33 @@ def _similarity(patterns: xr.Dataset, contrasts: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _at_layers(net: Any, patterns: xr.Dataset, data: Any) -> dict[str, Any]:
+def _at_layers(store: Store, size: Size, file: str) -> dict[str, Any]:
     """Give how alike patterns and contrasts are as each layer represents them."""
-    few = slice(None, 10_000)
-    found = {}
-    for layer in LAYERS:
-        maker = LayerActivations(net, layer=layer).fit(_images(data)[few], data.y[few])
-        contrasts = positive_negative_contrast(
-            maker.transform(_images(data)[few]),
-            data.y[few],
-            normalize=None,
-            image_shape=maker.layer_shape_ if len(maker.layer_shape_) == 3 else None,
+    net, patterns = trained(store, "lenet", size), load(store.root / file)
+    return {
+        layer: _similarity(at_layer(net, patterns, layer), _contrasts_at(store, size, net, layer))
+        for layer in LAYERS
+    }
+
+
+def _contrasts_at(store: Store, size: Size, net: Any, layer: str) -> xr.Dataset:
+    """Give the contrasts of a layer's representations, computed once."""
+    config = {"net": NETS["lenet"], "n": ENOUGH, **size.config("dataset", "epochs")}
+    file = f"contrasts-{layer}.nc"
+
+    def contrast() -> dict[str, str]:
+        data = load_data(size)
+        X, y = _images(data)[:ENOUGH], data.y[:ENOUGH]
+        maker = LayerActivations(FrozenEstimator(net), layer=layer).fit(X)
+        shape = maker.layer_shape_ if len(maker.layer_shape_) == 3 else None
+        found = positive_negative_contrast(
+            maker.transform(X), y, normalize=None, image_shape=shape, n_blocks=0
         )
-        found[layer] = _similarity(at_layer(net, patterns, layer), contrasts)
-    return found
+        save(found, store.root / file)
+        return {"file": file}
+
+    store.json(f"contrasts-{layer}", config, contrast)
+    return load(store.root / file)
 
 
 def patterns_of(store: Store, found: dict[str, Any]) -> dict[str, xr.Dataset]:
@@ -123,9 +141,22 @@ def shown(found: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "table": table(head, rows),
+        "told": _told(found[OWN]),
         "inner": table(("pattern of", *(f"at {layer}" for layer in LAYERS)), inner),
         "verdicts": [_verdict(found)],
     }
+
+
+def _told(own: dict[str, Any]) -> str:
+    """Say how the patterns of the paper's own attack fare from layer to layer."""
+    r = {layer: own["at_layers"][layer]["r"] for layer in LAYERS}
+    values = list(r.values())
+    way = "rises" if values == sorted(values) else "changes"
+    steps = ", ".join(f"{number(value)} at {layer}" for layer, value in r.items())
+    return (
+        f"What gradient descent makes of zeros has r {number(own['zero']['r'])} with the contrasts "
+        f"in pixels; as the layers represent both, r {way}: {steps}."
+    )
 
 
 def _cells(one: dict[str, Any]) -> list[str]:

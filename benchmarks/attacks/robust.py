@@ -10,12 +10,12 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks.attacks.drawing import grid, row_of
 from benchmarks.attacks.page_parts import Verdict, number, share, table
-from benchmarks.attacks.sizes import FULL, Size, load_data
+from benchmarks.attacks.sizes import FULL, Size
 from benchmarks.attacks.store import Store
-from pncviz import AdversarialExampleGenerator, load_classifier, make_attack
-from pncviz.study import collect_study, load_study, run_study, summarize_study
+from pncviz import AdversarialExampleGenerator, load_classifier, load_dataset, make_attack
+from pncviz.study import Study, collect_study, load_study, run_study, summarize_study
+from pncviz.study.plan import make_plan
 from pncviz.study.tables import rows_of
-from pncviz.training import read_info
 
 __all__ = ["compute", "draw", "shown", "study_of"]
 
@@ -33,36 +33,27 @@ def study_of(size: Size) -> Path:
 def compute(store: Store, size: Size, jobs: int = 1) -> dict[str, Any]:
     """Run what is missing of the study, and summarise it; then try every model by PGD."""
     path, folder = study_of(size), store.root / "robust"
-    outcome = run_study(load_study(path), folder, n_jobs=jobs)
+    study = load_study(path)
+    outcome = run_study(study, folder, n_jobs=jobs)
     if outcome.failed:
         raise RuntimeError(f"{len(outcome.failed)} items of the study failed: {outcome.failed}")
     rows = list(rows_of(summarize_study(collect_study(folder))))
     config = {"study": path.read_text(), **size.config("n_test")}
-    errors = store.json("robust-errors", config, lambda: _errors(folder, size))
+    errors = store.json("robust-errors", config, lambda: _errors(study, folder, size))
     return {"rows": rows, "errors": errors}
 
 
-def _errors(folder: Path, size: Size) -> dict[str, Any]:
+def _errors(study: Study, folder: Path, size: Size) -> dict[str, Any]:
     """Give the error of each model under PGD, by way of training."""
-    data, found = load_data(size), {}
-    if size is not FULL:  # the study is on the digits as they are
-        from pncviz import load_dataset
-
-        data = load_dataset(size.dataset)
-    few = slice(None, min(size.n_test, 1000))
-    X, y = (
-        data.X_test[few].reshape(len(data.y_test[few]), *(data.image_shape or ())),
-        data.y_test[few],
-    )
+    data, found = load_dataset(size.dataset), {}
+    X = data.X_test[: min(size.n_test, 1000)]
+    y = data.y_test[: len(X)]
     attack = make_attack("pgd", epsilon=EPSILON, n_steps=20, clip=(0.0, 1.0))
-    for path in sorted((folder / "models").glob("*.safetensors")):
-        trainer = read_info(path).get("study", {}).get("trainer", {"name": "standard"})
-        net = load_classifier(path)
+    ways = {cell.needs["model"]: cell.at["trainer"] for cell in make_plan(study).cells}
+    for key, way in ways.items():
+        net = load_classifier(folder / "models" / f"{key}.safetensors")
         maker = AdversarialExampleGenerator(FrozenEstimator(net), attack=attack, random_state=0)
         wrong = net.predict(maker.fit(X, y).generate(X, y)) != y
-        way = PLAIN
-        if trainer["name"] != "standard":
-            way = PGD if trainer["params"].get("attack") == "pgd" else FGSM
         found.setdefault(way, []).append(float(wrong.mean()))
     return found
 
