@@ -243,3 +243,15 @@ def test_bounds_that_are_none(clip):
     with pytest.raises(ParameterError, match=r"`clip` must be None or \(low, high\)"):
         check_clip(clip)
     check_clip((0, 1))
+
+
+def test_each_row_its_own_limit():
+    """A limit may differ from row to row."""
+    model = line(edge=3.0)
+    target = Target(codes=torch.tensor([1, 1]))
+    with model.session():
+        found = smallest_change(
+            model, torch.zeros(2, 1), torch.ones(2, 1), target, limit=torch.tensor([2.0, 8.0])
+        )
+    assert found.found.tolist() == [False, True]
+    assert found.adversarial[0].item() == 2.0

@@ -716,3 +716,50 @@ def test_the_schema_refuses_what_is_none():
             build_table("examples", good | change, attrs=attrs)
     with pytest.raises(ParameterError, match="use build_patterns"):
         build_table("patterns", {}, attrs=attrs)
+
+
+# --------------------------------------------------------------------------- what a user met
+
+
+@pytest.mark.parametrize("target", [None, "runner_up"])
+def test_max_loss_is_for_targets(digits, digits_net, target):
+    """Without a target no loss is low enough to mean anything, so it is refused, not obeyed."""
+    X, y = digits.X[:20].reshape(20, -1), digits.y[:20]
+    generator = AdversarialExampleGenerator(FrozenEstimator(digits_net), max_loss=0.1).fit(X, y)
+    if target is None:
+        with pytest.raises(ParameterError, match=r"`max_loss` needs a target, got 0.1"):
+            generator.generate(X, y)
+    else:
+        generator.generate(X, y, target=target)
+        assert (generator.examples_["loss"].values <= 0.1).mean() > 0.5
+
+
+def test_a_bool_is_no_target(digits, digits_net):
+    """True is not class 1."""
+    generator = AdversarialExampleGenerator(FrozenEstimator(digits_net), target=True)
+    X = digits.X[:20].reshape(20, -1)
+    with pytest.raises(LabelError, match="`target` must be a label or a word, got True"):
+        generator.fit(X, digits.y[:20]).transform(X)
+
+
+class FarButRounded(Attack):
+    """Claims a change that whole numbers do not hold."""
+
+    def run(self, model, start, target, stop, rngs):
+        return judged(model, start + 0.2, target, n_iter=1, stop_reason="changed")
+
+
+def test_what_rounding_undoes_is_told(digits, digits_net):
+    """A change that rounding takes back is not called one."""
+    X = (16 * digits.X[:20].reshape(20, -1)).astype(np.uint8)
+    generator = AdversarialExampleGenerator(FrozenEstimator(digits_net), attack=FarButRounded())
+    labels = digits_net.predict(X.astype(np.float32))
+    np.testing.assert_array_equal(generator.fit(X, labels).generate(X, labels), X)
+    assert set(generator.examples_["stop_reason"].values.tolist()) == {"rounded_away"}
+
+
+def test_half_precision_is_quiet(digits, digits_net):
+    """Samples of float16 warn of nothing."""
+    X = digits.X[:20].reshape(20, -1).astype(np.float16)
+    generator = AdversarialExampleGenerator(FrozenEstimator(digits_net), max_iter=2)
+    assert generator.fit_transform(X, digits.y[:20]).dtype == np.float32

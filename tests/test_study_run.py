@@ -189,7 +189,7 @@ def test_changed_versions_are_the_reason(tmp_path, monkeypatch):
         ({"architecture": ["fcc"]}, PncvizError, 'Did you mean "fc"'),
         ({"optimizer": ["sgdd"]}, StudyError, "`optimizer` must be one of sgd, adam, got 'sgdd'"),
         ({"strategy": ["zreo"]}, PncvizError, 'Did you mean "zero"'),
-        ({"attack": ["gradient"]}, PncvizError, "Choices: gradient_descent"),
+        ({"attack": ["gradient"]}, PncvizError, "gradient_descent"),
         ({"comparison": {"metrics": ["pearsn"]}}, PncvizError, 'Did you mean "pearson"'),
         ({"optimizer": [{"name": "sgd", "params": {"lr": -1}}]}, StudyError, "learning rate: -1"),
         ({"optimizer": [{"name": "sgd", "params": {"rl": 1}}]}, StudyError, "no parameter `rl`"),

@@ -13,6 +13,7 @@ from pncviz import (
     AttackResult,
     extract_patterns,
     load,
+    load_dataset,
     make_attack,
     make_classifier,
     pattern_agreement,
@@ -441,3 +442,12 @@ def test_intervals_of_nothing():
     low, high = proportion_interval([0, 1], [0, 2])
     assert np.isnan([low[0], high[0]]).all()
     assert 0 < low[1] < high[1] < 1
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "a"])
+def test_no_batches_of_nothing(batch_size):
+    """A batch size that is none is refused, where it once went round for ever."""
+    data = load_dataset("tiling")
+    net = make_classifier("fc", hidden=[8], max_epochs=5).fit(data.X, data.y)
+    with pytest.raises(ParameterError, match="`batch_size` must be None or a positive integer"):
+        transfer_matrix({"a": net}, data.X, data.y, batch_size=batch_size)

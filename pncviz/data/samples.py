@@ -176,7 +176,7 @@ def refuse_overflow(X: NDArray[Any]) -> None:
     """
     largest = float(np.finfo(np.float32).max)
     for worst in (X.max(initial=0), X.min(initial=0)):
-        if np.isfinite(worst) and abs(worst) > largest:
+        if np.isfinite(worst) and abs(float(worst)) > largest:
             raise DataError(
                 f"X contains {worst:g}, which {X.dtype} holds and float32 does not; scale X first."
             )

@@ -52,6 +52,8 @@ class Aim:
         named = isinstance(target, str) and target in AIMS and target not in classes.tolist()
         if target is None or named:
             return cls(given=None if target is None else str(target), units=units)
+        if isinstance(target, bool) and classes.dtype.kind != "b":
+            raise LabelError(f"`target` must be a label or a word, got {target!r}.")
         labels = np.full(n, target) if np.ndim(target) == 0 else target
         try:
             codes = encode_labels(check_labels(labels, n), classes)[1]

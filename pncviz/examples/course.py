@@ -94,6 +94,7 @@ class Course:
         AdapterError
             The model cannot serve the attack.
         """
+        attack_on(self.attack, returned_dtype(X.dtype))  # told before any training
         frozen = is_frozen(estimator)
         if not frozen and len(np.unique(np.asarray(labels))) < 2:
             raise LabelError("y has only one class; examples need two.")
@@ -142,6 +143,11 @@ class Course:
         classes, units = fitted.classes, fitted.units
         own = None if labels is None else units[encode_labels(labels, classes)[1]]
         aim = Aim.of(target, len(X), classes, units)
+        if not aim.targeted and self.stop.max_loss is not None:
+            raise ParameterError(
+                f"`max_loss` needs a target, got {self.stop.max_loss!r}: without one the loss is "
+                "negative, so every sample is below it from the start. Use `min_confidence`."
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PncvizWarning)  # said when it was fitted
             shape = tuple(X.shape[1:])

@@ -42,8 +42,8 @@ class AdversarialExampleGenerator(ExampleHolder):
         or the least or most probable. None leads away from a class instead.
     max_iter : int, default=100
     max_loss : float, optional
-        Stop an example once its loss (nats for cross-entropy; negative without a target) is at
-        most this.
+        Stop an example once its loss (nats for cross-entropy) is at most this; with a target
+        only.
     min_confidence : float, optional
         Stop an example once the target's probability, or that of not being the class to get away
         from, is at least this.

@@ -115,6 +115,10 @@ class _Batch:
         made = returned(result.adversarial, start, x, maker.attack, dtype)
         unit, share = _answers(maker.judge, made)
         mine = np.take_along_axis(share, code[:, None], axis=1)[:, 0]
+        reason = result.stop_reason
+        if dtype.kind in "iu":
+            undone = (reason == "changed") & ((unit == code) != aim.targeted)
+            reason = np.where(undone, "rounded_away", reason)
         change = made.reshape(len(x), -1).astype(np.float64) - x.reshape(len(x), -1)
         self.record.write(
             rows,
@@ -122,7 +126,7 @@ class _Batch:
             code=code,
             unit=unit,
             n_iter=result.n_iter,
-            stop_reason=result.stop_reason,
+            stop_reason=reason,
             confidence=np.exp(mine) if aim.targeted else -np.expm1(mine),
             loss=-mine if aim.targeted else mine,
             l2=np.linalg.norm(change, axis=1),

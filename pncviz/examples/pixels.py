@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pncviz.exceptions import ParameterError
 from pncviz.specs import Attack
 
 __all__ = ["attack_on", "returned", "returned_dtype"]
@@ -52,7 +53,13 @@ def attack_on(attack: Attack, dtype: np.dtype[Any]) -> Attack:
         return attack
     told = copy.copy(attack)  # not a clone, which would forget what was prepared
     told.set_params(**missing)
-    told.validate()
+    try:
+        told.validate()
+    except ParameterError as error:
+        raise ParameterError(
+            f"{error} Samples of {dtype} have a `pixel_step` of 1 and `clip` at its bounds: give "
+            "lengths in their units."
+        ) from error
     return told
 
 

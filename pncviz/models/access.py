@@ -136,7 +136,8 @@ def require(model: Model, attack: Attack) -> None:
     unmet = sorted(attack.needs - model.capabilities)
     if unmet:
         problems = getattr(model, "problems", {})
-        reasons = "; ".join(problems.get(need, f"the model offers no {need}") for need in unmet)
+        told = [problems.get(need, f"the model offers no {need}") for need in unmet]
+        reasons = "; ".join(dict.fromkeys(told))
         origin = " ".join(distribution_of(attack)).strip()
         raise AdapterError(
             f"The attack {type(attack).__name__} ({origin}) needs {' and '.join(unmet)}, "

@@ -48,7 +48,9 @@ def warn_of_failures(patterns: xr.Dataset) -> None:
             failed["label"].values.tolist(), failed["stop_reason"].values.tolist(), strict=True
         )
     ]
-    hint = " Try more iterations or another learning rate."
+    hint = " Try other parameters of the attack, or another strategy."
+    if "max_iter" in failed["stop_reason"].values:
+        hint = " Try more iterations or longer steps, such as another learning rate."
     if "vanished_gradient" in failed["stop_reason"].values:
         hint = (
             " No gradient reached them: the model is flat where they are. Try another start, such "

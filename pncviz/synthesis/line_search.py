@@ -50,7 +50,7 @@ def smallest_change(
     *,
     clip: tuple[float, float] | None = None,
     pixel_step: float | None = None,
-    limit: float | None = None,
+    limit: float | Tensor | None = None,
 ) -> Change:
     r"""Search each row's direction for the least magnitude at which the model gives its target.
 
@@ -68,8 +68,9 @@ def smallest_change(
         Bounds of the input, which candidates never leave.
     pixel_step : float, optional
         Candidates are rounded to whole multiples of it.
-    limit : float, optional
-        Largest magnitude; by default 16 times the width of ``clip``, or 1024 without.
+    limit : float or tensor of shape (n,), optional
+        Largest magnitude, of all rows or of each; by default 16 times the width of ``clip``, or
+        1024 without.
 
     Returns
     -------
@@ -149,13 +150,14 @@ class _Line:
         share = grade(logits, target, LOSSES["cross_entropy"])[1]
         return (same if target.targeted else ~same), share
 
-    def grow(self, limit: float) -> None:
+    def grow(self, limit: float | Tensor) -> None:
         """Raise the magnitude until a row is as asked."""
+        limits = torch.as_tensor(limit).to(self.lower).expand_as(self.lower)
         for step in range(_N_GROWTHS, -1, -1):
             rows = self.open.nonzero()[:, 0]
             if not len(rows):
                 return
-            magnitude = torch.full_like(self.lower[rows], limit * _GROWTH**-step)
+            magnitude = limits[rows] * _GROWTH**-step
             x = self.at(rows, magnitude)
             there, share = self.ask(rows, x)
             better = there | (share > self.confidence[rows])

@@ -173,7 +173,8 @@ def _check_training(subject: Subject, name: str, shape: tuple[int, ...], params:
         answer = net.predict(X.copy())
     known = np.shape(answer) == y.shape and set(answer.tolist()) <= set(y.tolist())
     subject.require(known, "predict labels once trained", answer)
-    with tempfile.TemporaryDirectory() as folder, subject.trying("keeping it in a file"):
+    keeping = subject.trying("keeping it in a file")
+    with tempfile.TemporaryDirectory() as folder, global_seed(0), keeping:
         again = load_classifier(save_classifier(net, Path(folder) / "net.safetensors"))
         logits = [made.forward(torch.tensor(X)) for made in (net, again)]
     subject.require(_same(*logits), "answer alike once read from its file", "another answer")

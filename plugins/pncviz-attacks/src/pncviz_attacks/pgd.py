@@ -130,6 +130,9 @@ class PGD(Attack):
         Begin at a random place of the box or ball, uniformly, rather than in its middle.
     clip : (low, high), optional
         Bounds of the input.
+    pixel_step : float, optional
+        In a box, round values to whole multiples of it in every step, such as 1/255; a step is
+        then at least so long. A ball is left as it is.
 
     References
     ----------
@@ -159,6 +162,7 @@ class PGD(Attack):
         n_steps: int = 40,
         random_start: bool = True,
         clip: tuple[float, float] | None = None,
+        pixel_step: float | None = None,
     ) -> None:
         self.epsilon = epsilon
         self.norm = norm
@@ -166,6 +170,7 @@ class PGD(Attack):
         self.n_steps = n_steps
         self.random_start = random_start
         self.clip = clip
+        self.pixel_step = pixel_step
 
     def validate(self) -> None:
         """Raise for a bad parameter."""
@@ -179,6 +184,9 @@ class PGD(Attack):
                 f"`random_start` must be True or False, got {self.random_start!r}."
             )
         check_clip(self.clip)
+        check_number("pixel_step", self.pixel_step, low=0, open_low=True, none=True)
+        if self.pixel_step is not None and self.norm == "linf":
+            check_reach("epsilon", self.epsilon, self.pixel_step)
 
     def run(
         self,
@@ -191,15 +199,24 @@ class PGD(Attack):
         """Descend near n starts; with ``clip``, the start is clipped first."""
         if self.clip is not None:
             start = start.clamp(*self.clip)
-        step_size = 2.5 * self.epsilon / self.n_steps if self.step_size is None else self.step_size
-        box = self.norm == "linf"
-        step = (BoxStep if box else BallStep)(
-            start, epsilon=self.epsilon, step_size=step_size, clip=self.clip
-        )
+        step = self._step(start)
         if self.random_start:
-            noisy = (noise_in_box if box else noise_in_ball)(start, self.epsilon, rngs)
+            noise = noise_in_box if self.norm == "linf" else noise_in_ball
+            noisy = noise(start, self.epsilon, rngs)
             start = step.inside(noisy)
         return descend(model, start, step, target, _at_most(self.n_steps, stop))
+
+    def _step(self, start: Tensor) -> BoxStep | BallStep:
+        size = 2.5 * self.epsilon / self.n_steps if self.step_size is None else self.step_size
+        if self.norm == "l2":
+            return BallStep(start, epsilon=self.epsilon, step_size=size, clip=self.clip)
+        return BoxStep(
+            start,
+            epsilon=self.epsilon,
+            step_size=max(size, self.pixel_step or 0.0),
+            clip=self.clip,
+            pixel_step=self.pixel_step,
+        )
 
 
 def _at_most(n_steps: int, stop: Stop) -> Stop:

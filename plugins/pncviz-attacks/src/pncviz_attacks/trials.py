@@ -167,9 +167,10 @@ def _rows_apart(model: Model, loss: _Loss, start: Tensor, codes: Tensor) -> _Los
     By its rounding a loss depends on the batch in the last bits, from which an optimiser may make
     thousandths: whether it ends one iteration sooner is a matter of less.
     """
-    if not isinstance(model, TorchModel):  # a model that is tiled already, or of unknown kind
+    if not isinstance(model, TorchModel | TiledModel):
         return loss
+    tiled = model if isinstance(model, TiledModel) else TiledModel(model)
     try:
-        return TiledModel(model).tiled(loss, start, codes)
+        return tiled.tiled(loss, start, codes)
     except ModelError:
         return loss

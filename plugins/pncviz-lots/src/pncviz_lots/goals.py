@@ -158,7 +158,13 @@ def _of_images(
 
 
 def _checked_images(model: Model, images: Any) -> NDArray[Any]:
-    array, wanted = np.asarray(images), (model.n_units, *model.input_shape)
+    wanted = (model.n_units, *model.input_shape)
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise ParameterError(
+            f"`targets` must be an array of shape {wanted}, one image per output unit: {error}"
+        ) from error
     if array.dtype.kind not in "biuf" or array.shape != wanted or not np.isfinite(array).all():
         raise ParameterError(
             f"`targets` must be finite numbers of shape {wanted}, one image per output unit; got "

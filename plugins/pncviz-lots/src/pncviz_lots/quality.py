@@ -51,7 +51,7 @@ def adversarial_quality(
     >>> images = np.add.outer(np.arange(16), np.arange(16))[None] / 30
     >>> found = adversarial_quality(images, images**1.1)
     >>> found["linf"].values, found["pass"].values.round(2)
-    (array([9.]), array([1.]))
+    (array([9.]), array([0.99]))
     """
     check_number("data_range", data_range, low=0, open_low=True)
     before = _pixels("originals", originals, float(data_range))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,13 @@ class Bounds(NamedTuple):
     def within(self, x: Tensor) -> Tensor:
         """Clip."""
         return x if self.clip is None else x.clamp(*self.clip)
+
+    def left(self, x: Tensor, start: Tensor) -> dict[str, Any]:
+        """Give what is left of the bounds for a line from ``x``."""
+        limit: Any = self.limit
+        if limit is not None:
+            limit = (limit - (x - start).abs().flatten(1).amax(dim=1)).clamp_min(0)
+        return {"clip": self.clip, "pixel_step": self.pixel_step, "limit": limit}
 
     def on_grid(self, x: Tensor) -> Tensor:
         """Round to pixel values, and clip again, since the grid need not meet the bounds."""
@@ -77,7 +84,7 @@ def go_until_changed(
     moved = torch.zeros(len(start), dtype=torch.bool, device=device)
     for now in range(n):
         direction = slope(x)
-        change = smallest_change(model, x, direction, goal, **bounds._asdict())
+        change = smallest_change(model, x, direction, goal, **bounds.left(x, start))
         size = (change.adversarial - start).abs().flatten(1).amax(dim=1)
         better = change.found & (size < least)
         # Rows never found show how far they came.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pncviz import Attack, AttackResult, Model, Stop, Target
-from pncviz.exceptions import ParameterError
+from pncviz.exceptions import ParameterError, PluginError
 from pncviz.models import require
 from pncviz.specs import Part
 from pncviz.synthesis import blame, make_streams, run_attack
@@ -30,7 +30,7 @@ class Adversary:
         Run untargeted.
     module : torch.nn.Module
     X : array-like of shape (n_samples, \*input_shape)
-        Samples that are trained on; an attack that prepares on data gets them.
+        Samples that are trained on.
     y : array-like of int of shape (n_samples,)
         Output units.
     max_iter : int
@@ -75,10 +75,20 @@ class Adversary:
         self.attack, self.clip, self.stop = attack, clip, Stop(max_iter=max_iter)
         self.model = LearningModel(module, input_shape=np.shape(X)[1:], output=output)
         require(self.model, attack)
-        if type(attack).prepare is not Part.prepare:
-            attack.prepare(_read_only(X, np.float32), _read_only(y, np.int64))
+        self.renew(X, y)
         self._streams = make_streams(_torch_seed(), range(2**62))
         self._n_batches = 0
+
+    @property
+    def prepares(self) -> bool:
+        """Whether the attack learns from data."""
+        return type(self.attack).prepare is not Part.prepare
+
+    def renew(self, X: ArrayLike, y: ArrayLike) -> None:
+        """Let the attack prepare on what is trained on: weights have changed since it last did."""
+        if self.prepares:
+            with blame(self.attack, "prepare"):
+                self.attack.prepare(_read_only(X, np.float32), _read_only(y, np.int64))
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Give an adversarial example for each sample; module and random state stay as they are."""
@@ -91,6 +101,11 @@ class Adversary:
         with self.model.session():
             result = run(self.model, self.attack, start, target, self.stop, rngs)
         moved = result.adversarial.detach()
+        if moved.shape != start.shape or not bool(torch.isfinite(moved).all()):
+            raise PluginError(
+                f"{type(self.attack).__name__}.run gave NaN or infinity, or another shape than "
+                f"{tuple(start.shape)}, in batch {self._n_batches} of the training."
+            )
         return moved if self.clip is None else moved.clamp(*self.clip)
 
 

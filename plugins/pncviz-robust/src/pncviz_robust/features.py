@@ -80,7 +80,7 @@ def visualize_features(
     ({'unit': 2, 'image': 1, 'feature': 4}, True)
     """
     settings = checked_settings(n_steps, step_size, epsilon, clip)
-    begin, chosen = checked_images("seeds", seeds), [int(unit) for unit in units]
+    begin, chosen = checked_images("seeds", seeds), _checked(units)
     model = reachable_model(estimator, begin.shape[1:], output)
     shape, n = resolve_image_shape(begin.shape[1:], image_shape), len(begin)
     image = np.empty((len(chosen) * n, *begin.shape[1:]), begin.dtype)
@@ -122,6 +122,14 @@ def _largeness(model: Model, layer: str, codes: Tensor) -> Slope:
         return value.detach(), gradient
 
     return slope
+
+
+def _checked(units: Any) -> list[int]:
+    """Give the units as integers, or raise ParameterError."""
+    chosen = np.atleast_1d(np.asarray(units))
+    if chosen.size and (chosen.dtype.kind not in "iu" or chosen.ndim != 1):
+        raise ParameterError(f"`units` must be one or more integers, got {units!r:.80}.")
+    return [int(unit) for unit in chosen]
 
 
 def _check_units(model: Model, layer: str, units: list[int]) -> None:

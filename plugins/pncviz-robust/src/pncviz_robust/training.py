@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor
+from torch.utils.data import Subset
 
 from pncviz import Attack, make_attack
 from pncviz.exceptions import ParameterError
@@ -33,7 +35,8 @@ class AdversarialClassifier(Classifier):
     *args, **kwargs
         Of :class:`~pncviz.training.Classifier`; :func:`~pncviz.make_classifier` gives them.
     attack : str or Attack, default="fgsm"
-        A registered name or an instance. A name is kept in the net's file, an instance is not.
+        A registered name or an instance. A net that was trained with an instance cannot be kept
+        in a file: give the name, and ``attack_params``.
     attack_params : mapping, optional
         Of an attack given by name, such as ``{"epsilon": 0.25}``.
     mixture : float, default=0.5
@@ -47,8 +50,10 @@ class AdversarialClassifier(Classifier):
 
     Notes
     -----
-    Chance in the attack follows torch's seed. ``train_acc`` in the history is of the clean batch,
-    or with ``mixture=0`` of the adversarial one; so is the accuracy that a stop rule looks at.
+    An attack that learns from data does so again at the beginning of each epoch, from the part
+    that is trained on. Chance in the attack follows torch's seed. ``train_acc`` in the history is
+    of the clean batch, or with ``mixture=0`` of the adversarial one; so is the accuracy that a stop
+    rule looks at.
 
     References
     ----------
@@ -103,6 +108,23 @@ class AdversarialClassifier(Classifier):
         finally:
             del self._adversary
 
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Let an attack that learns from data learn again: from what is trained on, by now."""
+        super().on_epoch_begin(
+            net, dataset_train=dataset_train, dataset_valid=dataset_valid, **kwargs
+        )
+        if self._adversary is not None and self._adversary.prepares:
+            rows: Any = slice(None)
+            while isinstance(dataset_train, Subset):
+                inner = np.asarray(dataset_train.indices)
+                rows = inner if isinstance(rows, slice) else inner[rows]
+                dataset_train = dataset_train.dataset
+            self._adversary.renew(
+                np.asarray(dataset_train.X)[rows], np.asarray(dataset_train.y)[rows]
+            )
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take the gradient of the mixed loss of one batch.
 
@@ -140,6 +162,11 @@ class AdversarialClassifier(Classifier):
 
     def _made_attack(self) -> Attack:
         """Make the attack of its name, or take a copy of the given one."""
+        if not isinstance(self.attack_params, Mapping | None):
+            raise ParameterError(
+                "`attack_params` must be None or a mapping of parameters, got "
+                f"{self.attack_params!r:.80}."
+            )
         given = dict(self.attack_params or {})
         if isinstance(self.attack, str):
             attack = make_attack(self.attack, **given)
