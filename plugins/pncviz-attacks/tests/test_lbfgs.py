@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import search_reference as slow
 import torch
+from sklearn.frozen import FrozenEstimator
 
+from pncviz import AdversarialExampleGenerator, load_dataset, make_classifier
 from pncviz.exceptions import ParameterError
 from pncviz.models import TorchModel
 from pncviz.models.tiled import TiledModel
@@ -190,3 +192,23 @@ def test_parameters(params, message):
     """A bad parameter is named, with its value."""
     with pytest.raises(ParameterError, match=message):
         LBFGS(**params).validate()
+
+
+def test_bits_do_not_depend_on_batches():
+    """With deterministic=True examples are the same to the bit in batches of any size."""
+    data = load_dataset("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = make_classifier("fc", hidden=[32], max_epochs=5).fit(data.X, data.y)
+    made = [
+        AdversarialExampleGenerator(
+            FrozenEstimator(net),
+            attack=LBFGS(),
+            max_iter=30,
+            deterministic=True,
+            batch_size=batch_size,
+            random_state=0,
+        ).fit_transform(data.X_test[:40], data.y_test[:40])
+        for batch_size in (None, 7)
+    ]
+    np.testing.assert_array_equal(*made)
