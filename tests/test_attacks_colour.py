@@ -11,8 +11,8 @@ from PIL import Image
 
 from benchmarks.attacks import colour
 from benchmarks.attacks.colour_parts import STRATEGIES, TITLES
-from benchmarks.attacks.store import Store
 from benchmarks.attacks.textures import SHAPES, TEXTURES, class_names, draw
+from benchmarks.store import Store
 from pncviz import load_dataset
 
 TINY = replace(colour.SMALL, per_class=3, test_per_class=2)

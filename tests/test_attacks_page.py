@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.attacks import goodfellow, layers, lots_table, transfer
-from benchmarks.attacks.page_parts import Verdict, number, share, table
 from benchmarks.attacks.sizes import FULL, QUICK, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, number, share, table
+from benchmarks.store import Store
 from pncviz import make_classifier
 from pncviz.registry import default_registry
 

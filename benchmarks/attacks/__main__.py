@@ -21,7 +21,7 @@ from benchmarks.attacks import colour, goodfellow, layers, lots_table, robust, t
 from benchmarks.attacks.nets import NETS, trained
 from benchmarks.attacks.page import write_page
 from benchmarks.attacks.sizes import FULL, QUICK, Size
-from benchmarks.attacks.store import Store
+from benchmarks.store import Store
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,8 +21,8 @@ import torch
 from benchmarks.attacks.colour_parts import TITLES, shown, verdict
 from benchmarks.attacks.colour_work import ColourSize, Work
 from benchmarks.attacks.sizes import FULL, QUICK, Size
-from benchmarks.attacks.store import Store
 from benchmarks.attacks.textures import write_folder
+from benchmarks.store import Store
 from pncviz import Dataset, load_dataset
 from pncviz.dataset.atomic import replacing
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from benchmarks.attacks.page_parts import Verdict, number, share, table
+from benchmarks.page_parts import Verdict, number, share, table
 from pncviz import PatternDisplay, load
 from pncviz.displays.common import plain, save_png
 

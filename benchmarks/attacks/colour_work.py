@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from benchmarks.attacks.colour_parts import STRATEGIES
-from benchmarks.attacks.store import Store
+from benchmarks.store import Store
 from pncviz import (
     Dataset,
     compare,

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 
-from benchmarks.attacks.drawing import grid, row_of
 from benchmarks.attacks.layers import OWN, WAYS, patterns_of
 from benchmarks.attacks.lots_table import LAYERS
 from benchmarks.attacks.nets import trained
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.drawing import grid, row_of
+from benchmarks.store import Store
 from pncviz import AdversarialExampleGenerator, load, make_attack
 
 __all__ = ["draw_attacks", "draw_layers", "draw_lots"]

@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from benchmarks.attacks.nets import NETS, trained
-from benchmarks.attacks.page_parts import Verdict, share, table
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, share, table
+from benchmarks.store import Store
 from pncviz import AdversarialExampleGenerator, make_attack, rubbish_error
 from pncviz.inference import proportion_interval
 

@@ -11,9 +11,9 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks.attacks.lots_table import LAYERS
 from benchmarks.attacks.nets import NETS, trained
-from benchmarks.attacks.page_parts import Verdict, number, table
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, number, table
+from benchmarks.store import Store
 from pncviz import (
     LayerActivations,
     at_layer,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 
 from benchmarks.attacks.nets import NETS, trained
-from benchmarks.attacks.page_parts import Verdict, number, share, table
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, number, share, table
+from benchmarks.store import Store
 from pncviz import AdversarialExampleGenerator, Attack, load_classifier, make_attack
 
 __all__ = ["KINDS", "LAYERS", "MODELS", "compute", "compute_model", "shown"]

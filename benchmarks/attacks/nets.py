@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.store import Store
 from pncviz import make_classifier
 
 __all__ = ["NETS", "Recipe", "trained"]

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from benchmarks.attacks import colour, gallery, goodfellow, layers, lots_table, robust, transfer
-from benchmarks.attacks.page_parts import Verdict, share, table
 from benchmarks.attacks.sizes import FULL, Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, share, table
+from benchmarks.store import Store
 from pncviz import __version__
 from pncviz.dataset.atomic import replacing
 

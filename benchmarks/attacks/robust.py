@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from benchmarks.attacks.drawing import grid, row_of
-from benchmarks.attacks.page_parts import Verdict, number, share, table
 from benchmarks.attacks.sizes import FULL, Size
-from benchmarks.attacks.store import Store
+from benchmarks.drawing import grid, row_of
+from benchmarks.page_parts import Verdict, number, share, table
+from benchmarks.store import Store
 from pncviz import AdversarialExampleGenerator, load_classifier, load_dataset, make_attack
 from pncviz.study import Study, collect_study, load_study, run_study, summarize_study
 from pncviz.study.plan import make_plan

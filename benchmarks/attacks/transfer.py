@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.attacks.goodfellow import EPSILON
 from benchmarks.attacks.nets import NETS, trained
-from benchmarks.attacks.page_parts import Verdict, number, share, table
 from benchmarks.attacks.sizes import Size, load_data
-from benchmarks.attacks.store import Store
+from benchmarks.page_parts import Verdict, number, share, table
+from benchmarks.store import Store
 from pncviz import (
     extract_patterns,
     make_attack,
