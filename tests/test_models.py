@@ -973,8 +973,9 @@ class Odd(ClassifierMixin, BaseEstimator):
         (lambda n: np.full((n, 3), 1 / 3), r"finite numbers of shape \(5, 2\), got shape \(5, 3\)"),
         (
             lambda n: 1 / 0,
-            r"Odd.predict_proba failed on inputs of shape \(5, 4\): ZeroDivisionError",
+            r"predict_proba failed on inputs of shape \(5, 4\), values from -1\.3 to 0\.905: Zero",
         ),
+        (lambda n: np.full((n, 2), [-0.5, 1.5]), r"between 0 and 1, got -0\.5 to 1\.5"),
     ],
 )
 def test_probabilities_that_are_none(answer, match):

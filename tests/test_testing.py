@@ -38,7 +38,7 @@ from pncviz.builtin.metrics import pearson, pearson_pairs, pearson_rows
 from pncviz.exceptions import ModelError, ParameterError
 from pncviz.models import ProbabilityModel, TorchModel
 from pncviz.registry import Registry, default_registry
-from pncviz.specs import Target
+from pncviz.specs import Stop, Target
 from pncviz.synthesis import descend
 from pncviz.testing import (
     check_adapter,
@@ -587,7 +587,8 @@ class Guessing(Attack):
     def run(self, model, start, target, stop, rngs):
         rows = torch.arange(len(start))
         x, best = start.clone(), model.probabilities(start)[rows, target.codes]
-        for _ in range(stop.max_iter):
+        n_iter = min(stop.max_iter, (stop.max_queries or 10**9) - 1)
+        for _ in range(n_iter):
             moves = np.stack([rng.normal(scale=0.3, size=model.input_shape) for rng in rngs])
             tried = x + model.tensor(moves)
             found = model.probabilities(tried)[rows, target.codes]
@@ -596,15 +597,43 @@ class Guessing(Attack):
         n = len(start)
         return AttackResult(
             adversarial=x,
-            n_iter=np.full(n, stop.max_iter),
+            n_iter=np.full(n, n_iter),
             stop_reason=np.array(["max_iter"] * n),
             loss=-np.log(best.double().numpy()),
             confidence=best.double().numpy(),
+            n_queries=self.told(n, n_iter + 1),
         )
+
+    def told(self, n, count):
+        return np.full(n, count)
+
+
+class Silent(Guessing):
+    """Does not say how often it asks."""
+
+    def told(self, n, count):
+        return None
+
+
+class Modest(Guessing):
+    """Says that it asks less often than it does."""
+
+    def told(self, n, count):
+        return np.full(n, count - 1)
+
+
+class Insatiable(Guessing):
+    """Does not care for the limit."""
+
+    def run(self, model, start, target, stop, rngs):
+        return super().run(model, start, target, Stop(max_iter=stop.max_iter), rngs)
 
 
 BROKEN_ATTACKS = [
     (dict, r"be a pncviz\.Attack; got dict"),
+    (Silent, "say in `n_queries` how often it asked"),
+    (Modest, r"declare its queries \(186\) in `n_queries`; got 180"),
+    (Insatiable, "ask at most max_queries=1 times for a row"),
     (RestlessWalk, "failed in clone"),
     (BadNeeds, r"have `needs`.*; got frozenset\(\{'gradient'\}\)"),
     (GreedyWalk, r"failed in prepare\(X, y\)"),
@@ -631,7 +660,7 @@ BROKEN_ATTACKS = [
     (Whispering, "keep a row's bits, whatever the others, with deterministic=True"),
     (Modeless, r"have `modes`.*; got frozenset\(\)"),
     (Leaving, r"stay within clip=\(-0\.1, 0\.1\)"),
-    (Pretending, "failed in run on ProbabilityModel"),
+    (Pretending, "failed in run on QueriedModel"),
 ]
 
 

@@ -76,8 +76,17 @@ def adapt_sklearn(
     output: str = "auto",  # noqa: ARG001 # part of the contract; a classifier gives probabilities
 ) -> ProbabilityModel:
     """Make a model of any fitted classifier, without gradients."""
-    check_is_fitted(estimator)
+    if hasattr(estimator, "fit"):  # what was trained elsewhere may only answer
+        check_is_fitted(estimator)
     return ProbabilityModel(estimator, input_shape=input_shape)
+
+
+def _answers(estimator: Any) -> bool:
+    """Say whether it is a scikit-learn classifier, or answers as one."""
+    if hasattr(estimator, "__sklearn_tags__"):
+        return bool(is_classifier(estimator))
+    asked = hasattr(estimator, "predict_proba") or hasattr(estimator, "predict")
+    return hasattr(estimator, "classes_") and asked
 
 
 @hookimpl
@@ -98,11 +107,9 @@ def pncviz_adapters() -> list[AdapterSpec]:
         ),
         AdapterSpec(
             name="probabilities",
-            matches=lambda estimator: (
-                hasattr(estimator, "__sklearn_tags__") and is_classifier(estimator)
-            ),
+            matches=_answers,
             adapt=adapt_sklearn,
             priority=-100,
-            summary="any scikit-learn classifier, by predict_proba or predict",
+            summary="any classifier with classes_, by predict_proba or predict",
         ),
     ]

@@ -27,6 +27,9 @@ _MaxIter = Annotated[int, typer.Option(min=1)]
 _MaxLoss = Annotated[float | None, typer.Option(help="In nats.")]
 _MinConfidence = Annotated[float | None, typer.Option(help="In (0, 1].")]
 _BatchSize = Annotated[int | None, typer.Option(min=1)]
+_MaxQueries = Annotated[
+    int | None, typer.Option(min=1, help="For one example, of attacks that only ask.")
+]
 _Seed = Annotated[int | None, typer.Option(min=0, help="Of attacks and targets that draw.")]
 _DatasetParam = Annotated[
     list[str], typer.Option("--dataset-param", help="NAME=VALUE of the dataset, such as folder=…")
@@ -48,6 +51,7 @@ def attack(
     max_loss: _MaxLoss = None,
     min_confidence: _MinConfidence = None,
     batch_size: _BatchSize = None,
+    max_queries: _MaxQueries = None,
     seed: _Seed = None,
     dataset_param: _DatasetParam = [],  # noqa: B006
     device: str = "cpu",
@@ -72,6 +76,7 @@ def attack(
         max_loss=max_loss,
         min_confidence=min_confidence,
         batch_size=batch_size,
+        max_queries=max_queries,
         random_state=seed,
         verbose=1,
     )
@@ -97,6 +102,7 @@ def transfer(
     max_loss: _MaxLoss = None,
     min_confidence: _MinConfidence = None,
     batch_size: _BatchSize = None,
+    max_queries: _MaxQueries = None,
     seed: _Seed = None,
     dataset_param: _DatasetParam = [],  # noqa: B006
     device: str = "cpu",
@@ -124,6 +130,7 @@ def transfer(
         max_loss=max_loss,
         min_confidence=min_confidence,
         batch_size=batch_size,
+        max_queries=max_queries,
         random_state=seed,
         verbose=1,
     )

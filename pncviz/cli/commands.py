@@ -140,6 +140,12 @@ def extract(
         str | None, typer.Option(help="A dataset, for strategies and attacks that learn from one.")
     ] = None,
     dataset_param: _DatasetParam = [],  # noqa: B006
+    max_queries: Annotated[
+        int | None, typer.Option(min=1, help="Of attacks and strategies that only ask.")
+    ] = None,
+    memory: Annotated[
+        Path | None, typer.Option(help="A folder for answers, to go on after an interruption.")
+    ] = None,
     device: str = "cpu",
 ) -> None:
     """Extract a model's class patterns."""
@@ -169,6 +175,8 @@ def extract(
         batch_size=batch_size,
         deterministic=deterministic,
         n_blocks=blocks,
+        max_queries=max_queries,
+        memory=memory,
         random_state=seed,
         verbose=1,
     )

@@ -37,6 +37,7 @@ def build_patterns(
     trace: Trace | None = None,
     block: ArrayLike | None = None,
     n_block: ArrayLike | None = None,
+    n_queries: ArrayLike | None = None,
 ) -> xr.Dataset:
     """Label adversarial patterns and how each of them came about.
 
@@ -65,6 +66,8 @@ def build_patterns(
         ``iteration`` (t,), ``loss`` and ``confidence`` (n_labels, t); NaN after a pattern stopped.
     block, n_block : arrays of shapes (n_blocks, n_labels, ...) and (n_blocks,), optional
         Sums over blocks of examples, and how many examples each has. Both or neither.
+    n_queries : integer array of shape (n_labels,), optional
+        Inputs that the model was asked about for each pattern, if it was only asked.
 
     Returns
     -------
@@ -114,6 +117,8 @@ def build_patterns(
             dims = ("label", "trace_iteration")
             builder.add(f"trace_{name}", values, *dims, units=units, parameter=f"trace.{name}")
     _add_blocks(builder, "pattern_block", "block", block, n_block)
+    if n_queries is not None:
+        builder.add("n_queries", as_counts("n_queries", n_queries), "label")
     return builder.dataset(attrs)
 
 

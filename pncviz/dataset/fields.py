@@ -66,6 +66,9 @@ FIELDS: dict[str, dict[str, Field]] = {
             _BLOCKS, "f", "sum of the patterns of a block of examples", required=False
         ),
         "n_block": Field((("block",),), "iu", "examples in a block", required=False),
+        "n_queries": Field(
+            _PER_LABEL, "iu", "inputs that the model was asked about", required=False
+        ),
     },
     "contrasts": {
         "contrast": Field(_PER_IMAGE, "f", "positive-negative contrast", finite=True),
@@ -137,6 +140,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "stop_reason": Field(_PER_SAMPLE, "U", "why the attack stopped"),
         "l2": Field(_PER_SAMPLE, "f", "Euclidean length of the change, in units of the input"),
         "linf": Field(_PER_SAMPLE, "f", "largest change of a feature, in units of the input"),
+        "n_queries": Field(
+            _PER_SAMPLE, "iu", "inputs that the model was asked about", required=False
+        ),
     },
     "transfer": {
         "error_rate": Field(_PER_PAIR, "f", "share of the source's examples the target gets wrong"),

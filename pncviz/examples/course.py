@@ -17,7 +17,7 @@ from pncviz.examples.making import Maker
 from pncviz.examples.outcome import labelled
 from pncviz.examples.pixels import attack_on, returned_dtype
 from pncviz.exceptions import LabelError, ParameterError, PncvizWarning
-from pncviz.models import adapt, as_prepared, is_frozen, require
+from pncviz.models import adapt, as_prepared, check_queries, is_frozen, queried, require
 from pncviz.patterns.limits import check_stop
 from pncviz.patterns.setting import (
     check_form,
@@ -53,6 +53,8 @@ class Course:
     deterministic: bool = False
     output: str = "auto"
     adapter: str | None = None
+    memory: Any = None
+    n_jobs: int | None = None
     verbose: int = 0
 
     @classmethod
@@ -64,13 +66,20 @@ class Course:
         max_loss: float | None,
         min_confidence: float | None,
         random_state: Any,
+        max_queries: int | None = None,
         **options: Any,
     ) -> Course:
         """Check every parameter before any work, and make an attack of a name."""
         means = checked_attack(attack)
         check_stop(max_iter, max_loss, min_confidence)
         check_form(options.get("precision"), batch_size=options.get("batch_size"))
-        stop = Stop(max_iter=int(max_iter), max_loss=max_loss, min_confidence=min_confidence)
+        check_queries(max_queries, options.get("memory"), options.get("n_jobs"))
+        stop = Stop(
+            max_iter=int(max_iter),
+            max_loss=max_loss,
+            min_confidence=min_confidence,
+            max_queries=max_queries,
+        )
         return cls(attack=means, stop=stop, seed=resolve_seed(random_state), **options)
 
     def fit(
@@ -162,11 +171,18 @@ class Course:
 
     def _maker(self, model: Model, dtype: np.dtype[Any], progress: Any) -> Maker:
         def form(precision: str | None) -> Model:
-            return fitted_out(
-                model,
-                precision=precision,
-                batch_size=self.batch_size,
-                deterministic=self.deterministic,
+            return queried(
+                fitted_out(
+                    model,
+                    precision=precision,
+                    batch_size=self.batch_size,
+                    deterministic=self.deterministic,
+                ),
+                self.attack.needs,
+                who=type(self.attack).__name__,
+                max_queries=self.stop.max_queries,
+                memory=self.memory,
+                n_jobs=self.n_jobs,
             )
 
         judge = form(None)
@@ -176,5 +192,6 @@ class Course:
             judge=judge,
             stop=self.stop,
             seed=self.seed,
+            deterministic=self.deterministic,
             progress=progress,
         )

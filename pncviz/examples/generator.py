@@ -19,6 +19,7 @@ __all__ = ["AdversarialExampleGenerator"]
 _COURSE = (
     *("attack", "max_iter", "max_loss", "min_confidence", "random_state", "batch_size"),
     *("deterministic", "precision", "output", "adapter", "verbose"),
+    *("max_queries", "memory", "n_jobs"),
 )
 
 
@@ -61,6 +62,13 @@ class AdversarialExampleGenerator(ExampleHolder):
         What a bare module gives.
     adapter : str, optional
         Force the adapter of that name.
+    max_queries : int, optional
+        The most inputs that an attack may ask the model about for one example.
+    memory : path or joblib.Memory, optional
+        Where the answers of a model that is only asked are kept: after an interruption, or with
+        another setting, nothing is asked twice.
+    n_jobs : int, optional
+        Processes that ask a scikit-learn classifier, as joblib counts them; None is one.
     random_state : int, RandomState, Generator or None, default=None
         Of attacks and targets that draw, each sample by its row, and of a net's fit.
     verbose : int, default=0
@@ -123,6 +131,9 @@ class AdversarialExampleGenerator(ExampleHolder):
         precision: str | None = None,
         output: str = "auto",
         adapter: str | None = None,
+        max_queries: int | None = None,
+        memory: Any = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -139,6 +150,9 @@ class AdversarialExampleGenerator(ExampleHolder):
         self.precision = precision
         self.output = output
         self.adapter = adapter
+        self.max_queries = max_queries
+        self.memory = memory
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from pncviz.examples.aims import Aim
 from pncviz.examples.checks import checked_pieces
 from pncviz.examples.pixels import returned, returned_dtype
-from pncviz.models import TiledModel, TorchModel
 from pncviz.specs import Attack, Model, Stop, Target
 from pncviz.synthesis import in_batches, make_streams, run_attack, unchanged
 
@@ -29,6 +28,7 @@ class Record:
         self.original, self.code, self.unit, self.n_iter = np.zeros((4, n), dtype=np.int64)
         self.confidence, self.loss, self.l2, self.linf = np.zeros((4, n))
         self.stop_reason = np.full(n, "", dtype=object)  # words of any length
+        self.n_queries = np.full(n, -1)  # of attacks that say it
 
     def write(self, rows: range, **values: Any) -> None:
         """Keep the values of these rows."""
@@ -54,6 +54,7 @@ class Maker:
     judge: Model
     stop: Stop
     seed: int
+    deterministic: bool = False
     progress: Callable[[int], object] | None = None
 
     def make(self, X: Any, own: NDArray[np.int64] | None, aim: Aim, out: Any) -> Record:
@@ -132,6 +133,8 @@ class _Batch:
             l2=np.linalg.norm(change, axis=1),
             linf=np.abs(change).max(axis=1),
         )
+        if result.n_queries is not None:
+            self.record.write(rows, n_queries=result.n_queries)
         self.out[rows.start : rows.stop] = made
         if maker.progress is not None:
             maker.progress(len(rows))
@@ -143,7 +146,7 @@ def _answers(model: Model, x: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[
     with torch.no_grad():
         logits = model.logits(inputs)
         # One pass tells both, where the label is the likeliest unit; of an SVM it need not be.
-        both = isinstance(model, TorchModel | TiledModel)
+        both = getattr(model, "labels_by_logits", False)
         units = logits.argmax(dim=1) if both else model.labels(inputs)
         share = logits.double().log_softmax(dim=1)
     return units.cpu().numpy(), share.cpu().numpy()

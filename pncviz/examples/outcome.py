@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pncviz.dataset import build_table
 from pncviz.examples.aims import Aim
 from pncviz.examples.making import Maker, Record
-from pncviz.models import TiledModel
 from pncviz.patterns.outcome import Names, described, made_by
 
 __all__ = ["labelled"]
@@ -59,6 +58,7 @@ def labelled(
             "stop_reason": record.stop_reason.astype(str),
             "l2": record.l2,
             "linf": record.linf,
+            "n_queries": record.n_queries if (record.n_queries >= 0).all() else None,
         },
         coords={"sample": np.arange(len(record.unit))},
         attrs=made_by(
@@ -68,6 +68,6 @@ def labelled(
             model=maker.model,
             stop=maker.stop,
             seed=maker.seed,
-            deterministic=isinstance(maker.model, TiledModel),
+            deterministic=maker.deterministic,
         ),
     )

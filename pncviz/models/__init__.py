@@ -5,18 +5,22 @@ Whatever is touched on the way is put back as it was.
 
 from pncviz.models.access import adapt, fit_estimator, is_frozen, require
 from pncviz.models.blackbox import ProbabilityModel
+from pncviz.models.queries import QueriedModel, check_queries, queried
 from pncviz.models.tiled import TiledModel
 from pncviz.models.torchmodel import TorchModel
 from pncviz.models.units import as_prepared, resolve_units
 
 __all__ = [
     "ProbabilityModel",
+    "QueriedModel",
     "TiledModel",
     "TorchModel",
     "adapt",
     "as_prepared",
+    "check_queries",
     "fit_estimator",
     "is_frozen",
+    "queried",
     "require",
     "resolve_units",
 ]

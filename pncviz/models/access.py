@@ -25,7 +25,7 @@ from pncviz.exceptions import (
 )
 from pncviz.interrupts import interrupts_noticed
 from pncviz.registry import Entry, default_registry, distribution_of
-from pncviz.specs import AdapterSpec, Attack, Model
+from pncviz.specs import AdapterSpec, Attack, Model, Strategy
 
 __all__ = ["adapt", "fit_estimator", "is_frozen", "require"]
 
@@ -131,18 +131,33 @@ def _matches(entry: Entry, estimator: Any) -> bool:
         return False
 
 
-def require(model: Model, attack: Attack) -> None:
-    """Raise AdapterError, saying which need is unmet, unless the model can serve the attack."""
-    unmet = sorted(attack.needs - model.capabilities)
+def require(model: Model, part: Attack | Strategy) -> None:
+    """Raise AdapterError, saying which need is unmet, unless the model can serve the part."""
+    unmet = sorted((part.needs or frozenset()) - model.capabilities)
     if unmet:
         problems = getattr(model, "problems", {})
         told = [problems.get(need, f"the model offers no {need}") for need in unmet]
         reasons = "; ".join(dict.fromkeys(told))
-        origin = " ".join(distribution_of(attack)).strip()
+        origin = " ".join(distribution_of(part)).strip()
+        kind = "attack" if isinstance(part, Attack) else "strategy"
         raise AdapterError(
-            f"The attack {type(attack).__name__} ({origin}) needs {' and '.join(unmet)}, "
+            f"The {kind} {type(part).__name__} ({origin}) needs {' and '.join(unmet)}, "
             f"and {reasons}. The model offers {', '.join(sorted(model.capabilities))}."
+            f"{_others(model)}"
         )
+
+
+def _others(model: Model) -> str:
+    """Name the attacks and strategies that ask for no more than the model offers."""
+    found = []
+    for kind in ("attack", "strategy"):
+        for entry in default_registry().entries(kind):
+            needs = getattr(getattr(entry.spec, "factory", None), "needs", None)
+            if isinstance(needs, frozenset) and needs <= model.capabilities:
+                found.append(f'{kind}="{entry.spec.name}"')
+    if not found:
+        return " The plugin pncviz-blackbox has attacks that only ask."
+    return f" It can serve {' or '.join(found)}."
 
 
 def fit_estimator(

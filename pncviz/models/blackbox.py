@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pncviz.exceptions import ModelError
-from pncviz.models.memory import fitting_batch
 
 __all__ = ["ProbabilityModel"]
+
+#: What a batch of inputs may take, and the most rows of it.
+_BATCH_BYTES, _MOST_ROWS = 2**26, 8192
 
 
 class ProbabilityModel:
@@ -25,6 +27,8 @@ class ProbabilityModel:
     Parameters
     ----------
     estimator : fitted scikit-learn classifier
+        Or whatever has ``classes_`` and ``predict_proba`` or ``predict``, such as a few lines that
+        ask a service.
     input_shape : tuple of int
         One sample as the classifier takes it, mostly (n_features,).
     batch_size : int, optional
@@ -52,7 +56,9 @@ class ProbabilityModel:
         self.classes: NDArray[Any] | None = np.asarray(classes)
         self.n_units = len(self.classes)
         self.input_shape = tuple(input_shape)
-        self.batch_size = batch_size or fitting_batch(8 * math.prod(self.input_shape), self.device)
+        # Classifiers answer many rows at once far faster than few.
+        fitting = max(1, min(_MOST_ROWS, _BATCH_BYTES // (8 * math.prod(self.input_shape))))
+        self.batch_size = batch_size or fitting
         has_probabilities = hasattr(estimator, "predict_proba")
         self.capabilities = frozenset(
             {"probabilities", "labels"} if has_probabilities else {"labels"}
@@ -81,10 +87,17 @@ class ProbabilityModel:
                 f"{(len(x), self.n_units)}, got shape {answer.shape}"
                 f"{'' if np.isfinite(answer).all() else ' with NaN or infinity'}."
             )
+        if answer.min(initial=0) < 0 or answer.max(initial=0) > 1 + 1e-6:
+            raise ModelError(
+                f"{type(self.estimator).__name__}.predict_proba must give numbers between 0 and 1, "
+                f"got {answer.min():.3g} to {answer.max():.3g}."
+            )
         return torch.from_numpy(answer)
 
     def labels(self, x: Tensor) -> Tensor:
         """Map inputs to the position of the predicted class (n,)."""
+        if not hasattr(self.estimator, "predict"):
+            return self.probabilities(x).argmax(dim=1)
         answer = np.asarray(self._ask("predict", x))
         assert self.classes is not None  # set in __init__; the protocol allows None
         places = {label: place for place, label in enumerate(self.classes.tolist())}
@@ -112,7 +125,7 @@ class ProbabilityModel:
         raise ModelError(self.problems["layers"] + f" (layers {', '.join(layers)}).")
 
     def _ask(self, method: str, x: Tensor) -> Any:
-        rows = x.detach().cpu().numpy().astype(np.float32)
+        rows = x.detach().cpu().numpy().astype(np.float32, copy=False)
         if getattr(self.estimator, "n_features_in_", None) == math.prod(self.input_shape):
             rows = rows.reshape(len(rows), -1)  # images, to one that was fitted on flat rows
         try:
@@ -123,7 +136,8 @@ class ProbabilityModel:
         except Exception as error:
             raise ModelError(
                 f"{type(self.estimator).__name__}.{method} failed on inputs of shape "
-                f"{tuple(x.shape)}: {type(error).__name__}: {error}"
+                f"{tuple(x.shape)}, values from {x.min():.3g} to {x.max():.3g}: "
+                f"{type(error).__name__}: {error}"
             ) from error
 
     @contextmanager

@@ -64,8 +64,11 @@ class TiledModel:
         return self.logits(x).softmax(dim=1)
 
     def labels(self, x: Tensor) -> Tensor:
-        """Map inputs to the likeliest unit."""
-        return self.logits(x).argmax(dim=1)
+        """Map inputs to the unit that each is taken for."""
+        if self.labels_by_logits:
+            return self.logits(x).argmax(dim=1)
+        units: Tensor = Tiles(self._model.labels, self.stride)(x)
+        return units
 
     def activations(self, x: Tensor, layers: Sequence[str]) -> Mapping[str, Tensor]:
         """Map inputs to layer outputs, one full tile after another."""

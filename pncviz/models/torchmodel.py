@@ -64,6 +64,9 @@ class TorchModel:
     torch.Size([1, 3])
     """
 
+    #: Whether :meth:`labels` are the likeliest units; a subclass whose are not says False.
+    labels_by_logits = True
+
     def __init__(
         self,
         module: nn.Module,

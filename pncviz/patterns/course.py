@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from sklearn.base import clone
 from pncviz.data import resolve_seed
 from pncviz.dataset import build_patterns
 from pncviz.exceptions import LabelError, ParameterError
-from pncviz.models import as_prepared, require
+from pncviz.models import QueriedModel, as_prepared, check_queries, queried, require
 from pncviz.patterns.limits import check_stop, is_count
 from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
 from pncviz.patterns.setting import check_form, checked_attack, fitted_out, progress_bar
@@ -56,6 +57,8 @@ class Course:
     n_blocks: int = 0
     max_bytes: int = MAX_BYTES
     verbose: int = 0
+    memory: Any = None
+    n_jobs: int | None = None
     progress: Callable[[int], object] | None = field(default=None, compare=False)
 
     @classmethod
@@ -68,6 +71,7 @@ class Course:
         max_loss: float | None,
         min_confidence: float | None,
         random_state: Any,
+        max_queries: int | None = None,
         **options: Any,
     ) -> Course:
         """Check every parameter before any work, and make parts of names."""
@@ -83,7 +87,13 @@ class Course:
         n_blocks = options.get("n_blocks", 0)
         if not is_count(n_blocks) and n_blocks != 0:
             raise ParameterError(f"`n_blocks` must be 0 or a positive integer, got {n_blocks!r}.")
-        stop = Stop(max_iter=int(max_iter), max_loss=max_loss, min_confidence=min_confidence)
+        check_queries(max_queries, options.get("memory"), options.get("n_jobs"))
+        stop = Stop(
+            max_iter=int(max_iter),
+            max_loss=max_loss,
+            min_confidence=min_confidence,
+            max_queries=max_queries,
+        )
         seed = resolve_seed(random_state)
         return cls(strategy=part, attack=means, stop=stop, seed=seed, **options)
 
@@ -115,7 +125,7 @@ class Course:
             batch_size=self.batch_size,
             deterministic=self.deterministic,
         )
-        require(model, self.attack)
+        model = self._reached(model)
         self._check_size(model, len(positions))
         for part in (self.strategy, self.attack):
             with blame(part, "prepare"):
@@ -144,6 +154,7 @@ class Course:
             trace=found.trace,
             block=found.block,
             n_block=found.n_block,
+            n_queries=found.n_queries,
         )
         warn_of_failures(dataset)
         return dataset
@@ -160,6 +171,24 @@ class Course:
             raise LabelError(f"`labels` {problem}. The model's classes are {known[:20]}.")
         return np.array([known.index(label) for label in wanted], dtype=np.int64)
 
+    def _reached(self, model: Model) -> Model:
+        """Hold the model against what is needed of it; what is only asked is counted."""
+        part: Strategy | Attack = self.attack if self.uses_attack else self.strategy
+        require(model, part)
+        return queried(
+            model,
+            part.needs or frozenset(),
+            who=type(part).__name__,
+            max_queries=self.stop.max_queries,
+            memory=self.memory,
+            n_jobs=self.n_jobs,
+        )
+
+    @property
+    def uses_attack(self) -> bool:
+        """Whether the strategy has a use for the attack."""
+        return self.strategy.extract is None or self.strategy.needs is None
+
     def _extract(
         self,
         model: Model,
@@ -171,8 +200,16 @@ class Course:
         """Take the strategy's own course if it has one, else the usual one."""
         own = self.strategy.extract
         if own is not None:
+            more = {"n_blocks": self.n_blocks} if self.n_blocks else {}
+            if more and "n_blocks" not in inspect.signature(own).parameters:
+                raise ParameterError(
+                    f"{type(self.strategy).__name__} keeps no blocks, got "
+                    f"n_blocks={self.n_blocks}; leave it 0."
+                )
+            if isinstance(model, QueriedModel):
+                model.progress = progress
             with unchanged(model, self.strategy), blame(self.strategy, "extract"):
-                answer = own(model, self.attack, targets, self.stop, streams)
+                answer = own(model, self.attack, targets, self.stop, streams, **more)
             return check_extraction(answer, self.strategy, len(targets), model.input_shape)
         return extract(
             self.strategy,
@@ -198,8 +235,11 @@ class Course:
 
     @contextmanager
     def _progress(self, k: int) -> Iterator[Callable[[int], object] | None]:
-        total, wanted = k * self.strategy.n_examples, bool(self.verbose) and self.progress is None
-        with progress_bar("patterns", total, wanted) as shown:
+        own = self.strategy.extract is not None
+        what = "inputs asked about" if own else "patterns"
+        total = self.stop.max_queries if own else k * self.strategy.n_examples
+        wanted = bool(self.verbose) and self.progress is None
+        with progress_bar(what, total, wanted) as shown:
             yield shown or self.progress
 
     def _answers(

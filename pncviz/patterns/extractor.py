@@ -26,6 +26,7 @@ __all__ = ["AdversarialPatternExtractor"]
 _COURSE = (
     *("strategy", "attack", "max_iter", "max_loss", "min_confidence", "random_state", "labels"),
     *("batch_size", "deterministic", "precision", "n_blocks", "max_bytes", "verbose"),
+    *("max_queries", "memory", "n_jobs"),
 )
 
 
@@ -69,6 +70,14 @@ class AdversarialPatternExtractor(SimilarityTransformer):
         Force the adapter of that name.
     max_bytes : int
         Refuse to start if the patterns alone would take more.
+    max_queries : int, optional
+        The most inputs that an attack may ask the model about for one example; of a strategy that
+        searches by itself, such as classification images, in all.
+    memory : path or joblib.Memory, optional
+        Where the answers of a model that is only asked are kept: after an interruption, or with
+        another setting, nothing is asked twice.
+    n_jobs : int, optional
+        Processes that ask a scikit-learn classifier, as joblib counts them; None is one.
     random_state : int, RandomState, Generator or None, default=None
         Of the starts and, when a net is fitted, of its initialisation and shuffling.
     verbose : int, default=0
@@ -122,6 +131,9 @@ class AdversarialPatternExtractor(SimilarityTransformer):
         output: str = "auto",
         adapter: str | None = None,
         max_bytes: int = MAX_BYTES,
+        max_queries: int | None = None,
+        memory: Any = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -142,6 +154,9 @@ class AdversarialPatternExtractor(SimilarityTransformer):
         self.output = output
         self.adapter = adapter
         self.max_bytes = max_bytes
+        self.max_queries = max_queries
+        self.memory = memory
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 

@@ -37,6 +37,9 @@ def extract_patterns(
     output: str = "auto",
     adapter: str | None = None,
     max_bytes: int = MAX_BYTES,
+    max_queries: int | None = None,
+    memory: Any = None,
+    n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int = 0,
     X: Any = None,
@@ -79,6 +82,14 @@ def extract_patterns(
         Force the adapter of that name.
     max_bytes : int
         Refuse to start if the patterns alone would take more.
+    max_queries : int, optional
+        The most inputs that an attack may ask the model about for one example; of a strategy that
+        searches by itself, such as classification images, in all.
+    memory : path or joblib.Memory, optional
+        Where the answers of a model that is only asked are kept: after an interruption, or with
+        another setting, nothing is asked twice.
+    n_jobs : int, optional
+        Processes that ask a scikit-learn classifier, as joblib counts them; None is one.
     random_state : int, RandomState, Generator or None, default=None
         Of the starts; the seed used is kept in the attributes.
     verbose : int, default=0
@@ -130,6 +141,9 @@ def extract_patterns(
         precision=precision,
         n_blocks=n_blocks,
         max_bytes=max_bytes,
+        max_queries=max_queries,
+        memory=memory,
+        n_jobs=n_jobs,
         verbose=verbose,
     )
     if X is None and y is not None:

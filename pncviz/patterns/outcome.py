@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pncviz.dataset import common_attrs, printable
 from pncviz.exceptions import PatternWarning
+from pncviz.models import QueriedModel
 from pncviz.registry import distribution_of
 from pncviz.specs import Model, Part, Stop
 
@@ -66,8 +67,11 @@ def warn_of_failures(patterns: xr.Dataset) -> None:
 
 def result_attrs(course: Course, model: Model) -> dict[str, Any]:
     """Say what made the result."""
-    parts = {"strategy": course.strategy, "attack": course.attack}
+    parts: dict[str, Part] = {"strategy": course.strategy, "attack": course.attack}
     parameters = described(parts)
+    if not course.uses_attack:
+        del parts["attack"]
+        parameters["attack"] = {"class": "none"}
     # Class attributes of a plugin are no parameters, but without them a sum is not known for one.
     for name in ("n_examples", "reduction"):
         parameters["strategy"].setdefault(name, getattr(course.strategy, name))
@@ -106,12 +110,13 @@ def made_by(
         "max_iter": stop.max_iter,
         "max_loss": stop.max_loss,
         "min_confidence": stop.min_confidence,
+        "max_queries": stop.max_queries,
         "batch_size": model.batch_size,
         "precision": str(model.dtype).removeprefix("torch."),
         "deterministic": deterministic,
         "threads": 1 if deterministic else torch.get_num_threads(),
     }
-    return common_attrs(
+    found = common_attrs(
         kind,
         parameters={**parameters, **course},
         random_state=seed,
@@ -120,3 +125,6 @@ def made_by(
         device=str(model.device),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
     )
+    if isinstance(model, QueriedModel):
+        found["n_queries"] = model.n_queries
+    return found

@@ -122,7 +122,9 @@ def fitted_out(
 
 
 @contextmanager
-def progress_bar(what: str, total: int, wanted: bool) -> Iterator[Callable[[int], object] | None]:
+def progress_bar(
+    what: str, total: int | None, wanted: bool
+) -> Iterator[Callable[[int], object] | None]:
     """Show a bar on the terminal, if wanted; gives what to call with the number done."""
     if not wanted:
         yield None

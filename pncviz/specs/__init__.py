@@ -6,6 +6,7 @@ is written with numpy alone.
 
 from pncviz.specs.exchange import (
     NEEDS,
+    QUERIES,
     STOP_REASONS,
     AttackResult,
     Extraction,
@@ -32,6 +33,7 @@ from pncviz.specs.records import (
 __all__ = [
     "KINDS",
     "NEEDS",
+    "QUERIES",
     "STOP_REASONS",
     "AdapterSpec",
     "ArchitectureSpec",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEEDS",
+    "QUERIES",
     "STOP_REASONS",
     "AttackResult",
     "Extraction",
@@ -29,11 +30,21 @@ __all__ = [
 #: What an attack may need of a model, and so what a model may offer.
 NEEDS = frozenset({"gradients", "layers", "probabilities", "labels"})
 
+#: What a model can be asked from outside: who needs no more treats it as a black box.
+QUERIES = frozenset({"probabilities", "labels"})
+
 #: Why a pattern stopped. The order is the code that the loop keeps on the device.
 STOP_REASONS = ("max_iter", "max_loss", "min_confidence", "vanished_gradient", "diverged")
 
-#: ``streams(row, example)`` gives the random generator of one example of one target.
-Streams: TypeAlias = Callable[[int, int], np.random.Generator]
+
+class Streams(Protocol):
+    """The random generators of an extraction; each by its place, not by what was drawn before."""
+
+    def __call__(self, row: int, example: int) -> np.random.Generator:
+        """Give the generator of one example of one target."""
+
+    def shared(self, index: int) -> np.random.Generator:
+        """Give one of those that all targets have in common, whichever are asked for."""
 
 
 @runtime_checkable
@@ -99,7 +110,8 @@ class Stop:
     """The disjunctive stop rule: whichever comes first, for each pattern by itself.
 
     ``max_loss`` is in the units of the attack's loss (nats for cross-entropy), ``min_confidence``
-    a probability; None switches a rule off.
+    a probability; ``max_queries`` counts the inputs that the model is asked about for an example,
+    or, by a strategy with its own ``extract``, in all. None switches a rule off.
     """
 
     max_iter: int = 1000
@@ -131,6 +143,9 @@ class AttackResult:
     loss, confidence : float arrays of shape (n,)
         At the adversarial example; loss in the attack's units, confidence of the target unit.
     trace : Trace or None
+    n_queries : integer array of shape (n,) or None
+        Inputs that the model was asked about for each row; to be given by who needs probabilities
+        or labels alone, without which ``max_queries`` cannot be held.
     """
 
     adversarial: Tensor
@@ -139,6 +154,7 @@ class AttackResult:
     loss: NDArray[np.float64]
     confidence: NDArray[np.float64]
     trace: Trace | None = None
+    n_queries: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +163,8 @@ class Extraction:
 
     ``unit`` is the output unit that most of the examples ended in, ``success_rate`` the share of
     them called the target; ``block`` (n_blocks, k, *input_shape) holds the sums of interleaved
-    blocks of examples, ``n_block`` (n_blocks,) how many examples each has.
+    blocks of examples, ``n_block`` (n_blocks,) how many examples each has. ``n_queries`` (k,) says
+    how many inputs the model was asked about for each pattern, if it was only asked.
     """
 
     pattern: NDArray[np.floating[Any]]
@@ -160,3 +177,4 @@ class Extraction:
     trace: Trace | None = None
     block: NDArray[np.floating[Any]] | None = None
     n_block: NDArray[np.int64] | None = None
+    n_queries: NDArray[np.int64] | None = None

@@ -43,8 +43,11 @@ class Strategy(Part):
 
     A strategy that needs another course altogether (no starts, no attack, a search of its own) may
     define ``extract(model, attack, targets, stop, streams) -> Extraction``, which then replaces the
-    usual start, run, abstract, reduce: ``targets`` are output units as an int64 array, and
-    ``streams(row, example)`` gives the random generator of one example of one target.
+    usual start, run, abstract, reduce: ``targets`` are output units as an int64 array,
+    ``streams(row, example)`` gives the random generator of one example of one target, and
+    ``streams.shared(index)`` one that all targets have in common. If it does without the attack, it
+    says in ``needs`` what it needs of the model; if it keeps sums over blocks, it takes
+    ``n_blocks`` as a keyword.
 
     Examples
     --------
@@ -62,6 +65,8 @@ class Strategy(Part):
     n_examples: int = 1
     #: How a class's abstractions become one pattern.
     reduction: Literal["sum", "mean"] = "sum"
+    #: What an own ``extract`` needs of the model (:data:`NEEDS`), if it does without the attack.
+    needs: frozenset[str] | None = None
     #: Replaces the usual course when a subclass defines it.
     extract: ClassVar[Callable[..., Extraction] | None] = None
 

@@ -100,6 +100,7 @@ class Extraction(_Table):
     batch_size: _Count | None = None
     precision: Literal["float32", "float64"] | None = None
     n_blocks: _CountOrNone = 20
+    max_queries: _Count | None = None
 
 
 class Comparison(_Table):

@@ -168,6 +168,8 @@ def _items(grid: Grid, point: Mapping[str, Part | Any]) -> list[Item]:
     if config["trainer"] == Part(name=STANDARD).config:
         del config["trainer"]  # what was computed before there were others stays what it is
     tables = {name: getattr(grid, name).model_dump() for name in ("training", "extraction")}
+    if tables["extraction"]["max_queries"] is None:
+        del tables["extraction"]["max_queries"]  # likewise
     comparison = grid.comparison.model_dump()
     data = {"dataset": config["dataset"], "data": fingerprint(config["dataset"])}
     found = [_item("contrast", data | {"normalize": comparison["normalize"]})]

@@ -113,9 +113,32 @@ def check_result(result: object, attack: Attack, start: Tensor, version: int, st
             )
         if allowed == "f" and not np.isfinite(values).all():
             raise PluginError(f"{who} gave a `{name}` that is NaN or infinite.")
+    _check_queries(result.n_queries, attack, len(start), stop)
     if np.max(result.n_iter) > stop.max_iter:
         raise PluginError(
             f"{who} took {np.max(result.n_iter)} iterations, more than max_iter={stop.max_iter}."
+        )
+
+
+def _check_queries(n_queries: object, attack: Attack, n: int, stop: Stop) -> None:
+    """Hold what an attack says of its queries to shape and limit."""
+    who = f"{_origin(attack)}.run"
+    if n_queries is None:
+        if stop.max_queries is not None:
+            raise PluginError(
+                f"{who} does not say in `n_queries` how often it asks, so it cannot be held to "
+                f"max_queries={stop.max_queries}."
+            )
+        return
+    counts = np.asarray(n_queries)
+    if counts.shape != (n,) or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
+        raise PluginError(
+            f"{who} must give `n_queries` as counts of shape ({n},), got {counts.shape} of dtype "
+            f"{counts.dtype}."
+        )
+    if stop.max_queries is not None and counts.max(initial=0) > stop.max_queries:
+        raise PluginError(
+            f"{who} asked {counts.max()} times, more than max_queries={stop.max_queries}."
         )
 
 
@@ -151,4 +174,8 @@ def check_extraction(
             raise PluginError(
                 f"{who} must give `{name}` of shape ({k},), got {np.shape(getattr(found, name))}."
             )
+    if found.n_queries is not None and np.shape(found.n_queries) != (k,):
+        raise PluginError(
+            f"{who} must give `n_queries` of shape ({k},), got {np.shape(found.n_queries)}."
+        )
     return found

@@ -49,13 +49,25 @@ def make_streams(seed: int, positions: Sequence[int]) -> Streams:
     >>> bool(few(0, 7).normal() == many(2, 7).normal())
     True
     """
-    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return _Streams(seed, positions)
 
-    def stream(row: int, example: int) -> np.random.Generator:
-        counter = np.array([0, 0, positions[row], example], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
-    return stream
+class _Streams:
+    """Generators by counter: 2^64 numbers apart, however many are drawn of each."""
+
+    def __init__(self, seed: int, positions: Sequence[int]) -> None:
+        self._key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+        self._positions = positions
+
+    def __call__(self, row: int, example: int) -> np.random.Generator:
+        return self._at(0, self._positions[row], example)
+
+    def shared(self, index: int) -> np.random.Generator:
+        return self._at(1, 0, index)
+
+    def _at(self, *place: int) -> np.random.Generator:
+        counter = np.array([0, *place], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=self._key, counter=counter))
 
 
 def extract(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pncviz.exceptions import ParameterError
@@ -104,6 +105,7 @@ def judged(
     n_iter: Any,
     stop_reason: Any,
     loss: str = "cross_entropy",
+    n_queries: Any = None,
 ) -> AttackResult:
     r"""Make an attack's result of its examples: one more pass gives loss and confidence.
 
@@ -117,6 +119,8 @@ def judged(
     stop_reason : str, or array of str of shape (n,)
         One of :data:`~pncviz.specs.STOP_REASONS` or the attack's own word.
     loss : {"cross_entropy", "squared_error"}, default="cross_entropy"
+    n_queries : int, or array or tensor of shape (n,), optional
+        What the model was asked for each row before; this pass adds one.
 
     Examples
     --------
@@ -132,14 +136,19 @@ def judged(
     adversarial, n = adversarial.detach(), len(adversarial)
     with torch.no_grad():
         value, share = grade(_logits(model, adversarial), target, loss_named(loss))
-    steps = n_iter.cpu().numpy() if isinstance(n_iter, Tensor) else np.asarray(n_iter)
     return AttackResult(
         adversarial=adversarial,
-        n_iter=np.array(np.broadcast_to(steps, (n,)), dtype=np.int64),
+        n_iter=_counts(n_iter, n),
         stop_reason=np.array(np.broadcast_to(np.asarray(stop_reason, dtype=str), (n,))),
         loss=value.double().cpu().numpy(),
         confidence=share.double().cpu().numpy(),
+        n_queries=None if n_queries is None else _counts(n_queries, n) + 1,
     )
+
+
+def _counts(counts: Any, n: int) -> NDArray[np.int64]:
+    values = counts.cpu().numpy() if isinstance(counts, Tensor) else np.asarray(counts)
+    return np.array(np.broadcast_to(values, (n,)), dtype=np.int64)
 
 
 def _logits(model: Model, x: Tensor) -> Tensor:

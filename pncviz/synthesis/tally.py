@@ -23,6 +23,7 @@ class Tally:
         self.n_iter, self.unit = (np.empty(k * n_examples, dtype=np.int64) for _ in range(2))
         self.reason = np.empty(k * n_examples, dtype=object)
         self.grid: NDArray[np.int64] | None = None
+        self.queries: NDArray[np.int64] | None = None
         self.dtype: Any = np.float32
 
     def add(
@@ -43,6 +44,10 @@ class Tally:
         self.loss[here], self.confidence[here] = result.loss, result.confidence
         self.n_iter[here], self.reason[here] = result.n_iter, result.stop_reason
         self.unit[here] = units
+        if result.n_queries is not None:
+            if self.queries is None:
+                self.queries = np.zeros(self.k * self.n, dtype=np.int64)
+            self.queries[here] = result.n_queries
         if result.trace is not None:
             self._add_trace(places, result.trace)
 
@@ -78,6 +83,9 @@ class Tally:
             trace=self._trace(),
             block=None if self.block is None else self.block.astype(self.dtype),
             n_block=n_block,
+            n_queries=(
+                None if self.queries is None else self.queries.reshape(self.k, self.n).sum(axis=1)
+            ),
         )
 
     def _trace(self) -> Trace | None:

@@ -14,11 +14,12 @@ from pncviz.dataset import build_table, common_attrs
 from pncviz.examples import AdversarialExampleGenerator
 from pncviz.examples.checks import checked_pieces, checked_values
 from pncviz.examples.pixels import returned_dtype
+from pncviz.exceptions import ParameterError
 from pncviz.inference import proportion_interval
 from pncviz.patterns.outcome import described
 from pncviz.patterns.setting import checked_attack
 from pncviz.registry import distribution_of
-from pncviz.specs import Attack
+from pncviz.specs import QUERIES, Attack
 from pncviz.transfer.checks import check_level
 from pncviz.transfer.panel import Panel, check_models, frozen
 
@@ -30,7 +31,7 @@ def transfer_matrix(
     X: Any,
     y: Any,
     *,
-    attack: str | Attack = "gradient_descent",
+    attack: str | Attack | Mapping[str, str | Attack] = "gradient_descent",
     target: Any = None,
     max_iter: int = 100,
     max_loss: float | None = None,
@@ -38,6 +39,8 @@ def transfer_matrix(
     classes: Any = None,
     batch_size: int | None = None,
     deterministic: bool = False,
+    max_queries: int | None = None,
+    n_jobs: int | None = None,
     confidence_level: float = 0.95,
     random_state: Any = None,
     verbose: int = 0,
@@ -51,8 +54,13 @@ def transfer_matrix(
     X : array-like of shape (n_samples, ...)
         Dask and memory-mapped arrays are not held whole.
     y : array-like of shape (n_samples,)
-    attack, target, max_iter, max_loss, min_confidence, batch_size, deterministic, verbose
-        As of :class:`~pncviz.AdversarialExampleGenerator`; each model is the source in turn.
+    attack : str, Attack, or a mapping of each model's name to one
+        With a mapping every source has its own, as models of different techniques need; a source
+        that is not in it is only asked, as a target.
+    target, max_iter, max_loss, min_confidence, batch_size, deterministic, max_queries, n_jobs, \
+            verbose
+        As of :class:`~pncviz.AdversarialExampleGenerator`; each model is the source in turn. A
+        limit of queries holds for the attacks that only ask.
     classes : array-like of shape (n_classes,), optional
         Labels of the output units, in order, of all models.
     confidence_level : float, default=0.95
@@ -97,7 +105,7 @@ def transfer_matrix(
     """
     check_models(models)
     check_level(confidence_level)
-    means, seed = checked_attack(attack), resolve_seed(random_state)
+    means, seed = _each_attack(attack, models), resolve_seed(random_state)
     source = checked_values(X, estimator=None)
     labels = check_labels(y, len(source), X=X)
     panel = Panel.of(
@@ -105,8 +113,8 @@ def transfer_matrix(
     )
     generators = {
         name: AdversarialExampleGenerator(
-            frozen(model),
-            attack=means,
+            frozen(models[name]),
+            attack=own,
             target=target,
             max_iter=max_iter,
             max_loss=max_loss,
@@ -114,10 +122,12 @@ def transfer_matrix(
             classes=classes,
             batch_size=batch_size,
             deterministic=deterministic,
+            max_queries=max_queries if own.needs <= QUERIES else None,
+            n_jobs=n_jobs,
             random_state=seed,
             verbose=verbose,
         ).fit(source, labels)
-        for name, model in models.items()
+        for name, own in means.items()
     }
     with panel.session():
         clean = _Answers(panel, source)
@@ -127,18 +137,32 @@ def transfer_matrix(
             name: _put_to_all(panel, generator, source, labels)
             for name, generator in generators.items()
         }
+    first = next(iter(means.values()))
     parameters = {
-        **described({"attack": means}),
+        **(described(means) if isinstance(attack, Mapping) else described({"attack": first})),
         "target": target if np.ndim(target) == 0 else "one for each sample",
         "max_iter": max_iter,
         "max_loss": max_loss,
         "min_confidence": min_confidence,
+        "max_queries": max_queries,
         "confidence_level": confidence_level,
     }
-    plugins = dict([distribution_of(means)])
+    plugins = dict(map(distribution_of, means.values()))
     plugins.pop("pncviz", None)
     attrs = common_attrs("transfer", parameters=parameters, random_state=seed, plugins=plugins)
     return _labelled(panel.code(labels), clean.codes, found, confidence_level, attrs)
+
+
+def _each_attack(attack: Any, models: Mapping[str, Any]) -> dict[str, Attack]:
+    """Give the attack of each source, checked."""
+    if not isinstance(attack, Mapping):
+        return dict.fromkeys(models, checked_attack(attack))
+    unknown = [name for name in attack if name not in models]
+    if unknown or not attack:
+        raise ParameterError(
+            f"`attack` must name some of the models {list(models)}, got {list(attack)}."
+        )
+    return {name: checked_attack(own) for name, own in attack.items()}
 
 
 class _Answers:
@@ -172,8 +196,8 @@ def _labelled(
 ) -> xr.Dataset:
     """Count, and label the counts; ``own`` are the codes of the true classes."""
     names = list(clean)
-    counts = np.zeros((3, len(names), len(names)), dtype=np.int64)
-    for i, source in enumerate(names):
+    counts = np.zeros((3, len(found), len(names)), dtype=np.int64)
+    for i, source in enumerate(found):
         codes, aim = found[source]
         # Who is aimed at its own class cannot be fooled.
         fooled = {
@@ -200,5 +224,5 @@ def _labelled(
         ends = proportion_interval(hits, of, confidence_level=level)
         variables[f"{name}_lower"], variables[f"{name}_upper"] = ends
     return build_table(
-        "transfer", variables, coords={"source": names, "target": names}, attrs=attrs
+        "transfer", variables, coords={"source": list(found), "target": names}, attrs=attrs
     )
