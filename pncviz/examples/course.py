@@ -17,7 +17,7 @@ from pncviz.examples.making import Maker
 from pncviz.examples.outcome import labelled
 from pncviz.examples.pixels import attack_on, returned_dtype
 from pncviz.exceptions import LabelError, ParameterError, PncvizWarning
-from pncviz.models import adapt, as_prepared, check_queries, is_frozen, queried, require
+from pncviz.models import adapt, as_prepared, check_queries, is_frozen, require
 from pncviz.patterns.limits import check_stop
 from pncviz.patterns.setting import (
     check_form,
@@ -25,6 +25,7 @@ from pncviz.patterns.setting import (
     fitted_model,
     fitted_out,
     progress_bar,
+    reached,
 )
 from pncviz.specs import Attack, Model, Part, Stop
 from pncviz.synthesis import blame
@@ -171,19 +172,13 @@ class Course:
 
     def _maker(self, model: Model, dtype: np.dtype[Any], progress: Any) -> Maker:
         def form(precision: str | None) -> Model:
-            return queried(
-                fitted_out(
-                    model,
-                    precision=precision,
-                    batch_size=self.batch_size,
-                    deterministic=self.deterministic,
-                ),
-                self.attack.needs,
-                who=type(self.attack).__name__,
-                max_queries=self.stop.max_queries,
-                memory=self.memory,
-                n_jobs=self.n_jobs,
+            formed = fitted_out(
+                model,
+                precision=precision,
+                batch_size=self.batch_size,
+                deterministic=self.deterministic,
             )
+            return reached(formed, self.attack, self)
 
         judge = form(None)
         return Maker(

@@ -4,8 +4,9 @@ Whatever is touched on the way is put back as it was.
 """
 
 from pncviz.models.access import adapt, fit_estimator, is_frozen, require
+from pncviz.models.asking import check_queries, queried
 from pncviz.models.blackbox import ProbabilityModel
-from pncviz.models.queries import QueriedModel, check_queries, queried
+from pncviz.models.queries import QueriedModel
 from pncviz.models.tiled import TiledModel
 from pncviz.models.torchmodel import TorchModel
 from pncviz.models.units import as_prepared, resolve_units

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pncviz.exceptions import ModelError, ParameterError
+from pncviz.exceptions import ModelError
 from pncviz.models.blackbox import ProbabilityModel
 from pncviz.specs import QUERIES, Model
 
-__all__ = ["QueriedModel", "check_queries", "queried"]
+__all__ = ["QueriedModel"]
 
 logger = logging.getLogger("pncviz")
 
@@ -209,62 +209,3 @@ def _memory(memory: Any) -> joblib.Memory | None:
     if memory is None or isinstance(memory, joblib.Memory):
         return memory if memory is None or memory.location is not None else None
     return joblib.Memory(memory, verbose=0)
-
-
-def check_queries(max_queries: object, memory: object, n_jobs: object) -> None:
-    """Raise ParameterError for a limit, a memory or a number of jobs that cannot be.
-
-    Examples
-    --------
-    >>> check_queries(1000, None, 2)
-    """
-    for name, value, least in (("max_queries", max_queries, 1), ("n_jobs", n_jobs, None)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if value is not None and (not whole or value == 0 or (least and value < least)):  # type: ignore[operator] # whole
-            kind = "a positive integer" if least else "an integer other than 0"
-            raise ParameterError(f"`{name}` must be None or {kind}, got {value!r}.")
-    if (
-        memory is not None
-        and not isinstance(memory, joblib.Memory | str)
-        and not hasattr(memory, "__fspath__")
-    ):
-        raise ParameterError(
-            f"`memory` must be None, a path or a joblib.Memory, got {memory!r:.80}."
-        )
-
-
-def queried(
-    model: Model,
-    needs: frozenset[str],
-    *,
-    who: str,
-    max_queries: int | None = None,
-    memory: Any = None,
-    n_jobs: int | None = None,
-) -> Model:
-    """Give the model such that it is only asked, if that is all that is needed.
-
-    Parameters
-    ----------
-    model : Model
-    needs : set of str
-        What is needed of it.
-    who : str
-        Who needs it, for messages.
-    max_queries, memory, n_jobs
-        As of :class:`QueriedModel` and :class:`~pncviz.specs.Stop`.
-
-    Raises
-    ------
-    ParameterError
-        A limit or a memory of queries, for what takes gradients.
-    """
-    if needs and needs <= QUERIES:
-        return QueriedModel(model, memory=memory, n_jobs=n_jobs)
-    for name, value in (("max_queries", max_queries), ("memory", memory)):
-        if value is not None:
-            raise ParameterError(
-                f"`{name}` is for attacks that ask for probabilities or labels; {who} needs "
-                f"{' and '.join(sorted(needs))}, got {value!r:.80}."
-            )
-    return model

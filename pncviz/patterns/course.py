@@ -19,10 +19,10 @@ from sklearn.base import clone
 from pncviz.data import resolve_seed
 from pncviz.dataset import build_patterns
 from pncviz.exceptions import LabelError, ParameterError
-from pncviz.models import QueriedModel, as_prepared, check_queries, queried, require
+from pncviz.models import QueriedModel, as_prepared, check_queries
 from pncviz.patterns.limits import check_stop, is_count
 from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
-from pncviz.patterns.setting import check_form, checked_attack, fitted_out, progress_bar
+from pncviz.patterns.setting import check_form, checked_attack, fitted_out, progress_bar, reached
 from pncviz.registry import make_strategy
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams
 from pncviz.synthesis import (
@@ -125,7 +125,7 @@ class Course:
             batch_size=self.batch_size,
             deterministic=self.deterministic,
         )
-        model = self._reached(model)
+        model = reached(model, self.attack if self.uses_attack else self.strategy, self)
         self._check_size(model, len(positions))
         for part in (self.strategy, self.attack):
             with blame(part, "prepare"):
@@ -170,19 +170,6 @@ class Course:
             problem = f"are not among the model's: {missing}" if missing else "repeat or are none"
             raise LabelError(f"`labels` {problem}. The model's classes are {known[:20]}.")
         return np.array([known.index(label) for label in wanted], dtype=np.int64)
-
-    def _reached(self, model: Model) -> Model:
-        """Hold the model against what is needed of it; what is only asked is counted."""
-        part: Strategy | Attack = self.attack if self.uses_attack else self.strategy
-        require(model, part)
-        return queried(
-            model,
-            part.needs or frozenset(),
-            who=type(part).__name__,
-            max_queries=self.stop.max_queries,
-            memory=self.memory,
-            n_jobs=self.n_jobs,
-        )
 
     @property
     def uses_attack(self) -> bool:

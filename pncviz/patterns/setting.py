@@ -13,13 +13,22 @@ from sklearn.base import clone
 
 from pncviz.data import encode_labels
 from pncviz.exceptions import ParameterError
-from pncviz.models import TiledModel, TorchModel, adapt, fit_estimator, is_frozen, resolve_units
+from pncviz.models import (
+    TiledModel,
+    TorchModel,
+    adapt,
+    fit_estimator,
+    is_frozen,
+    queried,
+    require,
+    resolve_units,
+)
 from pncviz.patterns.limits import is_count
 from pncviz.registry import make_attack
-from pncviz.specs import Attack, Model
+from pncviz.specs import Attack, Model, Strategy
 from pncviz.synthesis import check_needs
 
-__all__ = ["check_form", "checked_attack", "fitted_model", "fitted_out", "progress_bar"]
+__all__ = ["check_form", "checked_attack", "fitted_model", "fitted_out", "progress_bar", "reached"]
 
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -119,6 +128,33 @@ def fitted_out(
     if deterministic and isinstance(model, TorchModel):
         return TiledModel(model)
     return model
+
+
+def reached(model: Model, part: Attack | Strategy, course: Any) -> Model:
+    """Hold a model against what a part needs of it; one that is only asked is counted.
+
+    Parameters
+    ----------
+    model : Model
+    part : Attack or Strategy
+    course : object with ``stop``, ``memory`` and ``n_jobs``
+
+    Raises
+    ------
+    AdapterError
+        An unmet need.
+    ParameterError
+        A limit or a memory of queries, for what takes gradients.
+    """
+    require(model, part)
+    return queried(
+        model,
+        part.needs or frozenset(),
+        who=type(part).__name__,
+        max_queries=course.stop.max_queries,
+        memory=course.memory,
+        n_jobs=course.n_jobs,
+    )
 
 
 @contextmanager

@@ -111,18 +111,17 @@ def transfer_matrix(
     panel = Panel.of(
         models, tuple(source.shape[1:]), labels=labels, classes=classes, batch_size=batch_size
     )
+    stop: dict[str, Any] = {"max_iter": max_iter, "max_loss": max_loss}
+    stop |= {"min_confidence": min_confidence, "max_queries": max_queries}
     generators = {
         name: AdversarialExampleGenerator(
             frozen(models[name]),
             attack=own,
             target=target,
-            max_iter=max_iter,
-            max_loss=max_loss,
-            min_confidence=min_confidence,
             classes=classes,
             batch_size=batch_size,
             deterministic=deterministic,
-            max_queries=max_queries if own.needs <= QUERIES else None,
+            **stop if own.needs <= QUERIES else stop | {"max_queries": None},
             n_jobs=n_jobs,
             random_state=seed,
             verbose=verbose,
@@ -137,14 +136,11 @@ def transfer_matrix(
             name: _put_to_all(panel, generator, source, labels)
             for name, generator in generators.items()
         }
-    first = next(iter(means.values()))
+    one = {"attack": next(iter(means.values()))}
     parameters = {
-        **(described(means) if isinstance(attack, Mapping) else described({"attack": first})),
+        **described(means if isinstance(attack, Mapping) else one),
         "target": target if np.ndim(target) == 0 else "one for each sample",
-        "max_iter": max_iter,
-        "max_loss": max_loss,
-        "min_confidence": min_confidence,
-        "max_queries": max_queries,
+        **stop,
         "confidence_level": confidence_level,
     }
     plugins = dict(map(distribution_of, means.values()))

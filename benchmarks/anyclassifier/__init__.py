@@ -1,0 +1,1 @@
+"""Any classifier: every table and figure of ``docs/any-classifier.md``."""
