@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SITE := build/plugins
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-all test-plugins lint bench paper paper-quick paper-table attacks attacks-quick evidence clean
+.PHONY: demo test test-all test-plugins lint bench paper paper-quick paper-table attacks attacks-quick any-classifier any-classifier-quick evidence clean
 
 demo: $(STAMP)
 	$(BIN)/pncviz demo
@@ -60,6 +60,15 @@ attacks: $(SITE)
 # build/attacks-quick/attacks.md: a small version, on data that need no file.
 attacks-quick: $(SITE)
 	PYTHONPATH=$(SITE) $(BIN)/python -m benchmarks.attacks --quick --jobs 2
+
+# docs/any-classifier.md: scikit-learn's classifiers and black boxes, on MNIST and Fashion-MNIST from
+# $$PNCVIZ_DATA; hours, in parts like paper.
+any-classifier: $(SITE)
+	PYTHONPATH=$(SITE) $(BIN)/python -m benchmarks.anyclassifier --jobs 2
+
+# build/any-classifier-quick/any-classifier.md: a small version, on data that need no file.
+any-classifier-quick: $(SITE)
+	PYTHONPATH=$(SITE) $(BIN)/python -m benchmarks.anyclassifier --quick --jobs 2
 
 # The table of the README: MNIST, from $$PNCVIZ_DATA.
 paper-table: $(STAMP)

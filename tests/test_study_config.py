@@ -66,6 +66,7 @@ def test_the_largest_seed():
         ("training", "stop_loss", math.inf, "must be a finite number, got inf"),
         ("training", "stop_accuracy", 1.5, "must be less than or equal to 1, got 1.5"),
         ("training", "device", 0, "must be a valid string, got 0"),
+        ("extraction", "max_queries", 0, "must be greater than or equal to 1, got 0"),
         ("extraction", "max_loss", math.nan, "must be a finite number, got nan"),
         ("extraction", "min_confidence", math.nan, "must be less than or equal to 1, got nan"),
         ("extraction", "precision", "float23", "got 'float23'; did you mean 'float32'?"),
@@ -318,3 +319,15 @@ def test_unknown_parts_are_found_when_planning(axis, name, told):
     """A misspelt part is named, with the likeliest one."""
     with pytest.raises(UnknownNameError, match=re.escape(told)):
         make_plan(study({axis: [name]}))
+
+
+def test_a_limit_of_queries_is_part_of_the_key_only_if_it_is_given():
+    """Cells that were computed before there was one keep their keys; each limit has its own."""
+    keys = {}
+    for limit in (None, 5, 6):
+        extraction = {} if limit is None else {"max_queries": limit}
+        items = make_plan(study({"dataset": ["tiling"], "seed": [0]}, extraction=extraction)).items
+        (cell,) = [item for item in items.values() if item.kind == "cell"]
+        keys[limit] = cell.key
+        assert ("max_queries" in cell.identity["extraction"]) == (limit is not None)
+    assert len(set(keys.values())) == 3
