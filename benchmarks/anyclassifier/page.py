@@ -12,6 +12,7 @@ from benchmarks.anyclassifier import (
     adapters,
     convergence,
     detection,
+    faults,
     fooling,
     kinds,
     leak,
@@ -40,6 +41,7 @@ SECTIONS: dict[str, Any] = {
     "techniques": techniques,
     "leak": leak,
     "detection": detection,
+    "faults": faults,
 }
 
 
