@@ -24,6 +24,9 @@ from .inference import haufe_transform as haufe_transform
 from .inference import mean_interval as mean_interval
 from .inference import split_half_reliability as split_half_reliability
 from .inference import template_accuracy as template_accuracy
+from .leakage import ClassMeanDisplay as ClassMeanDisplay
+from .leakage import class_mean_leakage as class_mean_leakage
+from .leakage import reconstruct_class_means as reconstruct_class_means
 from .metrics import similarity_matrix as similarity_matrix
 from .nulls import calibrate_null as calibrate_null
 from .nulls import label_shuffled_contrasts as label_shuffled_contrasts
@@ -72,6 +75,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "AttackSpec",
+    "ClassMeanDisplay",
     "ConvergenceDisplay",
     "Dataset",
     "DatasetSpec",
@@ -94,6 +98,7 @@ __all__ = [
     "at_layer",
     "band_similarity",
     "calibrate_null",
+    "class_mean_leakage",
     "class_means_from_contrasts",
     "collect_study",
     "compare",
@@ -119,6 +124,7 @@ __all__ = [
     "pattern_confusion",
     "pattern_transfer",
     "positive_negative_contrast",
+    "reconstruct_class_means",
     "register",
     "rubbish_error",
     "run_study",

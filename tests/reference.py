@@ -204,3 +204,42 @@ def wilson(hits, n, z=1.959963984540054):
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def plain_range_scale(deviation, mean, low, high, tolerance):
+    """The largest factor, by trying every pixel's own limit, largest first."""
+    limits = []
+    for d, m in zip(deviation, mean, strict=True):
+        if d:
+            limits.append(((m - low) if d < 0 else (high - m)) / abs(d))
+    total = sum(d * d for d in deviation)
+    for factor in sorted(limits, reverse=True):
+        out = 0.0
+        for d, m in zip(deviation, mean, strict=True):
+            moved = m + factor * d
+            if moved < low - 1e-12 or moved > high + 1e-12:
+                out += d * d
+        if out <= tolerance * total + 1e-12:
+            return factor
+    return 0.0
+
+
+def dense_wiener(pattern, covariance, log_ratios):
+    """Wiener's filter by full matrices: the likeliest signal and noise over a grid of ratios."""
+    n, best = len(pattern), None
+    unit = np.linalg.eigvalsh(covariance)[-1]
+    for log_ratio in log_ratios:
+        noise = unit * np.exp(log_ratio)
+        whole = covariance + noise * np.eye(n)
+        size = pattern @ np.linalg.solve(whole, pattern) / n
+        surprise = np.linalg.slogdet(whole)[1] + n * np.log(size)
+        if best is None or surprise < best[0]:
+            best = (surprise, covariance @ np.linalg.solve(whole, pattern), noise)
+    share = n * best[2] / (np.trace(covariance) + n * best[2])
+    return best[1], share
+
+
+def plain_psnr(a, b, peak):
+    """Peak signal-to-noise ratio in dB, pixel by pixel."""
+    squares = [(x - y) ** 2 for x, y in zip(np.ravel(a), np.ravel(b), strict=True)]
+    return 10 * math.log10(peak**2 / (sum(squares) / len(squares)))
