@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pncviz import (
     PNCTransformer,
     compare,
     extract_patterns,
+    make_attack,
     make_strategy,
     save,
 )
@@ -31,6 +33,8 @@ __all__ = ["compute", "section", "verdicts"]
 
 #: Interleaved blocks, for reliability.
 N_BLOCKS = 20
+#: Steps along gradients: the next where a pattern diverges, since scores differ in scale.
+LEARNING_RATES = (0.1, 0.01, 0.001)
 
 
 def compute(store: Store, size: Size) -> dict[str, Any]:
@@ -53,6 +57,7 @@ def contrasts(store: Store, size: Size, dataset: str) -> xr.Dataset:
 
 def _kind(store: Store, size: Size, dataset: str, kind: str) -> dict[str, Any]:
     config = {"n_train": size.n_train, "n_fields": size.n_fields, "made": repr(KINDS[kind]())}
+    config["rates"] = str(LEARNING_RATES)
 
     def work() -> dict[str, Any]:
         data, model = load(size, dataset), classifier(store, size, dataset, kind)
@@ -61,6 +66,9 @@ def _kind(store: Store, size: Size, dataset: str, kind: str) -> dict[str, Any]:
             patterns = _patterns(model, route, data, size)
             save(patterns, store.root / f"{_file(dataset, kind, route)}.nc")
             found[route] = _compared(patterns, contrasts(store, size, dataset))
+            if route == "exact":
+                attack = json.loads(patterns.attrs["parameters"])["attack"]
+                found[route]["rate"] = attack["learning_rate"]
         return found
 
     result: dict[str, Any] = store.json(_file(dataset, kind, "all"), config, work)
@@ -81,8 +89,7 @@ def _patterns(model: Any, route: str, data: Any, size: Size) -> xr.Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PatternWarning)  # told in the table
         if route == "exact":
-            aai = make_strategy("aai", n_examples=100)
-            return extract_patterns(model, strategy=aai, max_iter=200, n_blocks=N_BLOCKS, **given)
+            return _by_gradient(model, given)
         fields = make_strategy(
             "classification_image",
             n_fields=size.n_fields,
@@ -91,6 +98,21 @@ def _patterns(model: Any, route: str, data: Any, size: Size) -> xr.Dataset:
         return extract_patterns(
             model, strategy=fields, n_blocks=N_BLOCKS, X=data.X, y=data.y, **given
         )
+
+
+def _by_gradient(model: Any, given: dict[str, Any]) -> xr.Dataset:
+    for rate in LEARNING_RATES:
+        patterns = extract_patterns(
+            model,
+            strategy=make_strategy("aai", n_examples=100, scale=0.1),
+            attack=make_attack("gradient_descent", learning_rate=rate),
+            max_iter=200,
+            n_blocks=N_BLOCKS,
+            **given,
+        )
+        if "diverged" not in patterns["stop_reason"].values:
+            break
+    return patterns
 
 
 def _compared(patterns: xr.Dataset, against: xr.Dataset) -> dict[str, Any]:

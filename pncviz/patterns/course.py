@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from sklearn.base import clone
 from pncviz.data import resolve_seed
 from pncviz.dataset import build_patterns
 from pncviz.exceptions import LabelError, ParameterError
-from pncviz.models import QueriedModel, as_prepared, check_queries
+from pncviz.models import as_prepared, check_queries
 from pncviz.patterns.limits import check_stop, is_count
 from pncviz.patterns.outcome import Names, result_attrs, warn_of_failures
 from pncviz.patterns.setting import check_form, checked_attack, fitted_out, progress_bar, reached
@@ -27,11 +26,10 @@ from pncviz.registry import make_strategy
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams
 from pncviz.synthesis import (
     blame,
-    check_extraction,
     extract,
+    extract_itself,
     in_batches,
     make_streams,
-    unchanged,
 )
 
 __all__ = ["MAX_BYTES", "Course"]
@@ -185,20 +183,8 @@ class Course:
         progress: Callable[[int], object] | None,
     ) -> Extraction:
         """Take the strategy's own course if it has one, else the usual one."""
-        own = self.strategy.extract
-        if own is not None:
-            more = {"n_blocks": self.n_blocks} if self.n_blocks else {}
-            if more and "n_blocks" not in inspect.signature(own).parameters:
-                raise ParameterError(
-                    f"{type(self.strategy).__name__} keeps no blocks, got "
-                    f"n_blocks={self.n_blocks}; leave it 0."
-                )
-            if isinstance(model, QueriedModel):
-                model.progress = progress
-            with unchanged(model, self.strategy), blame(self.strategy, "extract"):
-                answer = own(model, self.attack, targets, self.stop, streams, **more)
-            return check_extraction(answer, self.strategy, len(targets), model.input_shape)
-        return extract(
+        run = extract if self.strategy.extract is None else extract_itself
+        return run(
             self.strategy,
             model,
             self.attack,

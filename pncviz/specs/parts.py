@@ -46,8 +46,8 @@ class Strategy(Part):
     usual start, run, abstract, reduce: ``targets`` are output units as an int64 array,
     ``streams(row, example)`` gives the random generator of one example of one target, and
     ``streams.shared(index)`` one that all targets have in common. If it does without the attack, it
-    says in ``needs`` what it needs of the model; if it keeps sums over blocks, it takes
-    ``n_blocks`` as a keyword.
+    says in ``needs`` what it needs of the model. It may take the keywords ``n_blocks``, if it keeps
+    sums over blocks, and ``image_shape``, what inputs laid flat are.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from pncviz.synthesis.descent import DIVERGED_AT, FORMS, descend
 from pncviz.synthesis.extraction import extract, make_streams, run_attack
 from pncviz.synthesis.line_search import Change, smallest_change
 from pncviz.synthesis.losses import LOSSES
+from pncviz.synthesis.own_course import extract_itself
 from pncviz.synthesis.parameters import check_clip, check_count, check_number
 from pncviz.synthesis.single import UNTIL, awaited, hits, judged, loss_gradient
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_number",
     "descend",
     "extract",
+    "extract_itself",
     "hits",
     "in_batches",
     "judged",
