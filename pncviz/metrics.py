@@ -149,6 +149,8 @@ def paired_similarity(A: ArrayLike, B: ArrayLike, metric: str = "pearson") -> ND
         return np.array([similarity_matrix(one, other, metric)[0, 0] for one, other in pairs])
     result = np.full(len(a), spec.constant)
     varied = _varied(a) & _varied(b)
+    if not varied.any():
+        return result
     flat_a, flat_b = (stack[varied].reshape(int(varied.sum()), -1) for stack in (a, b))
     paired = spec.paired
     result[varied] = _checked(spec, lambda: paired(flat_a, flat_b), a.shape[1:], len(flat_a))

@@ -127,3 +127,10 @@ def test_pairs_are_the_diagonal(images, metric):
     np.testing.assert_allclose(paired_similarity(images[:1], others, metric), whole[0])
     with pytest.raises(ParameterError, match="cannot be paired"):
         paired_similarity(images, others[:2], metric)
+
+
+def test_pairs_of_constant_images_alone():
+    """Where no pair has two images that vary, each has the metric's constant, and one is warned."""
+    flat, image = np.zeros((3, 2, 2)), np.arange(12.0).reshape(3, 2, 2)
+    with pytest.warns(PatternWarning, match="3 of 3 images are constant"):
+        assert paired_similarity(flat, image).tolist() == [0, 0, 0]

@@ -42,7 +42,8 @@ def draw_course(rows: dict[str, Any], level: float, target: Path) -> Path:
         ax.set_ylim(0, _TOP)
         ax.set_xlim(0, max(len(row["course"][0]) for row in here.values()) - 1)
     axes[0].set_ylabel("confidence: median and quartiles")
-    axes[-1].legend(loc="lower right", fontsize=8)
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=9)
     figure.savefig(target, dpi=110)
     return target
 

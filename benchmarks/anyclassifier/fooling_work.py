@@ -65,12 +65,15 @@ def _name(model: str, encoding: str, seed: int) -> str:
 
 def _files(store: Store) -> dict[str, Path]:
     """Name the files of the elites that are drawn: of the first seed."""
-    files = {
-        f"{model}, {encoding}": store.root / f"{_name(model, encoding, 0)}.nc"
-        for model in (NET, FOREST, LOGISTIC)
-        for encoding in ENCODINGS
-    }
-    return files | {ASCENT: store.root / "fooling-ascent.nc"}
+
+    def kept(model: str) -> dict[str, Path]:
+        return {
+            f"{model}, {encoding}": store.root / f"{_name(model, encoding, 0)}.nc"
+            for encoding in ENCODINGS
+        }
+
+    ascent = {f"{NET}, {ASCENT}": store.root / "fooling-ascent.nc"}
+    return kept(NET) | ascent | kept(FOREST) | kept(LOGISTIC)
 
 
 def _model(store: Store, size: Size, model: str) -> Any:

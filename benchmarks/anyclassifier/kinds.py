@@ -57,7 +57,7 @@ def contrasts(store: Store, size: Size, dataset: str) -> xr.Dataset:
 
 def _kind(store: Store, size: Size, dataset: str, kind: str) -> dict[str, Any]:
     config = {"n_train": size.n_train, "n_fields": size.n_fields, "made": repr(KINDS[kind]())}
-    config["rates"] = str(LEARNING_RATES)
+    config |= {"rates": str(LEARNING_RATES), "fields": "white, .3, probabilities"}
 
     def work() -> dict[str, Any]:
         data, model = load(size, dataset), classifier(store, size, dataset, kind)
@@ -93,11 +93,11 @@ def _patterns(model: Any, route: str, data: Any, size: Size) -> xr.Dataset:
         fields = make_strategy(
             "classification_image",
             n_fields=size.n_fields,
-            noise="white" if size.quick or data.X.shape[1] < 400 else "gabor_pca",
+            rms=0.3,
+            weights="probabilities" if hasattr(model, "predict_proba") else "labels",
         )
-        return extract_patterns(
-            model, strategy=fields, n_blocks=N_BLOCKS, X=data.X, y=data.y, **given
-        )
+        asked = "probabilities"  # the adapter that only asks, also where there is an exact one
+        return extract_patterns(model, strategy=fields, n_blocks=N_BLOCKS, adapter=asked, **given)
 
 
 def _by_gradient(model: Any, given: dict[str, Any]) -> xr.Dataset:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-from matplotlib.figure import Figure
-
+from benchmarks.anyclassifier.leak_figures import draw_means, draw_queries
 from benchmarks.page_parts import Verdict, number, table
-from pncviz import ClassMeanDisplay
 
 __all__ = ["section", "verdicts"]
 
@@ -22,7 +18,7 @@ def section(result: Found, folder: Path) -> str:
     """Write the text with its tables, and draw the pictures."""
     parts = [_INTRO]
     for dataset, found in result.items():
-        _draw_means(found, folder / f"any-classifier-leak-{dataset}.png")
+        draw_means(found, folder / f"any-classifier-leak-{dataset}.png")
         parts += [
             f"### {dataset}",
             _routes_table(found),
@@ -30,7 +26,7 @@ def section(result: Found, folder: Path) -> str:
             f"*Class means of {dataset}: true ones, those of other data of the same classes, and "
             "what was put together by each route.*",
         ]
-    _draw_queries(result, folder / "any-classifier-leak.png")
+    draw_queries(result, folder / "any-classifier-leak.png")
     parts += [
         "![leak against inputs asked](any-classifier-leak.png)",
         "*What leaks about the class against the inputs asked, for noise fields; dotted: with "
@@ -51,8 +47,8 @@ have unlabelled images of the same kind, none of them trained on: their mean sta
 all, where they never vary all is taken for noise, and the range of pixels fixes the size.
 
 **r of what leaks** is the correlation of the recovered class mean minus the mean of all with the
-true one; the mean of all itself has 0. **Gain** is in PSNR (dB, peak 1) over the mean of all, paired
-by class. Intervals are 95 %, by a bootstrap over classes: they say nothing of other training
+true one; the mean of all itself has 0. **Gain** is in PSNR (dB, peak 1) over the mean of all,
+paired by class. Intervals are 95 %, by a bootstrap over classes: they say nothing of other training
 runs."""
 
 _ADVICE = """\
@@ -107,55 +103,6 @@ def _cells(route: Found, one: Found, more: str) -> list[str]:
     ]
 
 
-def _draw_means(found: Found, target: Path) -> None:
-    labels, rows = found["labels"], {}
-    for key, title in (("true", "true class means"), ("other", HALF)):
-        rows[title] = _images(found, key, labels)
-    for key in found["order"]:
-        route = found["routes"][key]
-        if route["seen"]:
-            rows[f"{route['title']} ({route['access']})"] = _images(found, key, labels)
-    shown = ClassMeanDisplay.from_means(rows).plot()
-    shown.figure_.savefig(target, dpi=110)
-
-
-def _images(found: Found, key: str, labels: list[str]) -> xr.DataArray:
-    dims = ("label", "channel", "row", "column")
-    return xr.DataArray(np.load(found["files"][key]), dims=dims, coords={"label": labels})
-
-
-def _draw_queries(result: Found, target: Path) -> None:
-    figure = Figure(figsize=(4.2 * len(result) + 0.6, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(result), squeeze=False, sharey=True)[0]
-    for ax, (dataset, found) in zip(axes, result.items(), strict=True):
-        for model, colour in (("fc", "#2166ac"), ("lenet", "#b2182b")):
-            for access, style in (("probabilities", "-"), ("labels", "--")):
-                ones = [
-                    route["images"]
-                    for key, route in found["routes"].items()
-                    if key.startswith(f"{model}-fields-{access}-")
-                ]
-                r = np.array([one["deviation_correlation"] for one in ones]).T
-                ax.errorbar(
-                    [one["queries"] for one in ones],
-                    r[0],
-                    yerr=[r[0] - r[1], r[2] - r[0]],
-                    color=colour,
-                    linestyle=style,
-                    marker="o",
-                    markersize=3,
-                    capsize=2,
-                    label=f"{model}, {access}",
-                )
-            own = found["routes"][f"{model}-aai"]["images"]["deviation_correlation"][0]
-            ax.axhline(own, color=colour, linestyle=":", label=f"{model}, gradients")
-        ax.set(xscale="log", xlabel="inputs asked", ylim=(min(0, ax.get_ylim()[0]), 1))
-        ax.set_title(dataset, fontsize=9, parse_math=False)
-    axes[0].set_ylabel("r of what leaks")
-    axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.savefig(target, dpi=110)
-
-
 def _best(found: Found, access: str, model: str | None = None) -> Found:
     """Give the route of one kind of access that tells most of the undefended nets."""
     routes = [
@@ -182,13 +129,13 @@ def _meaning(dataset: str, found: Found) -> str:
     best = max(_best(found, a)["images"]["psnr"][0] for a in access)
     beyond = "more than any route told" if half["psnr"][0] > best else "less than the best route"
     lines = [
-        f"On {dataset}, the most that leaked by any of the routes above was:",
+        f"On {dataset}, the most that leaked by any of the routes above, chosen afterwards, was:",
         "",
         *(f"- with {a}: {_told(_best(found, a))};" for a in access),
         "",
         f"Other data of the same classes give r {_interval(half['deviation_correlation'])} and "
-        f"{number(half['psnr'][0], 1)} dB, {beyond}. Beside the same fully connected net trained as "
-        "usual, what was done to it changed the r of what leaks as follows.",
+        f"{number(half['psnr'][0], 1)} dB, {beyond}. Beside the same fully connected net trained "
+        "as usual, what was done to it changed the r of what leaks as follows.",
         "",
         _defence_table(found),
     ]
@@ -243,7 +190,9 @@ def verdicts(result: Found) -> list[Verdict]:
         ones = [route["images"] for route in best.values()]
         leaks = [one["deviation_correlation"][1] > 0 and one["p"] < 0.05 for one in ones]
         nearer = [one["psnr_gain"][1] > 0 for one in ones]
-        told = "; ".join(f"{dataset}: {_told(route)}" for dataset, route in best.items())
+        told = "the best route, chosen afterwards: " + "; ".join(
+            f"{dataset} {_told(route)}" for dataset, route in best.items()
+        )
         made.append(Verdict.of(claim, all(leaks) and all(nearer), any(leaks), told))
     lowered = {
         title: [answer for found in result.values() for answer in _lower(found, name)]

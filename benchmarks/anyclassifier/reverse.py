@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from benchmarks.anyclassifier.models import classifier, load, net
 from benchmarks.anyclassifier.reverse_told import (
     NOISES,
     PUBLISHED,
+    SIZES,
     TIMED,
     YARDSTICK,
     section,
@@ -81,21 +83,22 @@ def _runs(
     """Give what came of each number of fields; the first of many are the fewer."""
     runs = []
     for n in _counts(size, kind, noise):
-        _, offset, rms = _setting(size, noise)
+        offset, rms = _setting(size, kind, noise)
         config = {"n": n, "offset": offset, "rms": rms, "n_train": size.n_train}
         name = f"reverse-{dataset}-{kind}-{noise}-{n}".replace(" ", "-").lower()
 
-        def work(n: int = n) -> dict[str, Any]:
+        def work(n: int = n, offset: float = offset, rms: float = rms) -> dict[str, Any]:
             model = _model(store, size, dataset, kind, data)
-            return _run(model, noise, n, data, contrast, _setting(size, noise))
+            return _run(model, noise, n, data, contrast, offset, rms)
 
         runs.append(store.json(name, config, work))
     return runs
 
 
-def _setting(size: Size, noise: str) -> tuple[str, float, float]:
-    knows, offset, rms = NOISES[noise]
-    return (knows, offset, QUICK_RMS) if size.quick else (knows, offset, rms)
+def _setting(size: Size, kind: str, noise: str) -> tuple[float, float]:
+    """Give offset and root mean square."""
+    _, offset, rms = NOISES[noise]
+    return offset, rms or (QUICK_RMS if size.quick else SIZES[kind])
 
 
 def _model(store: Store, size: Size, dataset: str, kind: str, data: Dataset) -> Model:
@@ -126,9 +129,10 @@ def _run(
     n: int,
     data: Dataset,
     contrast: xr.Dataset,
-    setting: tuple[str, float, float],
+    offset: float,
+    rms: float,
 ) -> dict[str, Any]:
-    noise, (_, offset, rms), shape = _noise(name, data), setting, _shape(data)
+    noise, shape = _noise(name, data), _shape(data)
     begin = time.perf_counter()
     with model.session(), torch.no_grad():
         every = tallied(
@@ -234,9 +238,8 @@ def _speed(store: Store, size: Size, dataset: str) -> dict[str, Any]:
     for kind in TIMED[:1] if size.quick else TIMED:
         for name, noise in (("white", WhiteNoise()), ("binary", BinaryNoise())):
             key = f"reverse-speed-{dataset}-{kind}-{name}".replace(" ", "-").lower()
-            found[f"{kind}|{name}"] = store.json(
-                key, {"n_train": size.n_train}, lambda k=kind, z=noise: work(k, z)
-            )
+            config = {"n_train": size.n_train}
+            found[f"{kind}|{name}"] = store.json(key, config, partial(work, kind, noise))
     return found
 
 

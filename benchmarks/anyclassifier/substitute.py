@@ -18,10 +18,12 @@ from pncviz import (
     AdversarialExampleGenerator,
     Dataset,
     extract_patterns,
+    load,
     load_dataset,
     make_attack,
     make_strategy,
     positive_negative_contrast,
+    save,
 )
 from pncviz.exceptions import PatternWarning
 
@@ -120,6 +122,15 @@ def _extraction(size: Size, data: Dataset) -> dict[str, Any]:
 
 
 def _own_patterns(store: Store, size: Size, data: Dataset) -> xr.Dataset:
+    """Extract the net's own patterns, once: they take longer than a substitute."""
+    numbers = _numbers(size)
+    path = store.root / f"substitute-own-{numbers['n_examples']}-{numbers['max_iter']}.nc"
+    if not path.exists():
+        save(_of_lenet(store, size, data), path)
+    return load(path)
+
+
+def _of_lenet(store: Store, size: Size, data: Dataset) -> xr.Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PatternWarning)
         return extract_patterns(

@@ -38,8 +38,8 @@ def section(result: dict[str, Any], folder: Path) -> str:
             f"0..1. Agreement is with the target on {numbers['n_test']} other test images, which "
             "the substitute never asks about. Its patterns (AAI) are compared with the target's "
             "own, where the target has gradients, and with the contrasts of the training data. "
-            f"The last two columns: FGSM of {result['epsilon']} on the substitute, and random signs of the "
-            "same size.",
+            f"The last two columns: FGSM of {result['epsilon']} on the substitute, and random "
+            "signs of the same size.",
             table(head, rows),
             "![agreement and similarity by queries](any-classifier-substitute.png)",
             "![patterns of the last substitutes](any-classifier-substitute-patterns.png)",
