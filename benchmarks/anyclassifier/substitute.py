@@ -160,6 +160,9 @@ def _keep(
 
 def _fooled(substitute: Any, box: Any, X: Any, y: Any) -> dict[str, float]:
     """Say how often FGSM's examples of the substitute are got wrong by the target."""
+    # A class that was never answered is none of the substitute's.
+    known = np.isin(y, substitute.classes_)
+    X, y = X[known], y[known]
     attack = make_attack("fgsm", epsilon=EPSILON, clip=(0.0, 1.0))
     made = AdversarialExampleGenerator(
         FrozenEstimator(substitute.substitute_), attack=attack, random_state=0
