@@ -45,7 +45,7 @@ class Guess(Attack):
             moves = np.stack([rng.normal(size=model.input_shape) for rng in rngs])
             tried = x + torch.as_tensor(moves).to(x)
             now, then = (model.probabilities(v)[rows, target.codes] for v in (x, tried))
-            x = torch.where((then > now)[:, None], tried, x)
+            x = torch.where((then > now).reshape(-1, *[1] * (x.ndim - 1)), tried, x)
         spent = 2 * rounds if self.tells else None
         return judged(model, x, target, n_iter=rounds, stop_reason="max_iter", n_queries=spent)
 
@@ -413,3 +413,167 @@ def test_a_service_that_only_answers():
     assert found["label"].values.tolist() == ["cat", "owl"]
     assert found["pattern"].sel(label="owl").sum() > 0 > found["pattern"].sel(label="cat").sum()
     assert found.attrs["n_queries"] == 2 * (7 + 1 + 1)
+
+
+# --------------------------------------------------------------- what a review found
+
+
+class _Scaled(torch.nn.Module):
+    """A plain attribute, no weight, decides what it answers."""
+
+    def __init__(self, temperature):
+        super().__init__()
+        self.temperature, self.linear = temperature, torch.nn.Linear(5, 3)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.arange(15.0).reshape(3, 5) / 15)
+
+    def forward(self, x):
+        return self.linear(x) / self.temperature
+
+
+def test_memory_tells_apart_what_differs_in_a_plain_attribute(tmp_path):
+    """Not only weights make a model: no answer of another temperature is taken."""
+    x, answers, names = torch.ones(2, 5), [], set()
+    for temperature in (1.0, 0.01):
+        inner = TorchModel(_Scaled(temperature), input_shape=(5,))
+        model = QueriedModel(inner, memory=tmp_path)
+        answers.append(model.probabilities(x))
+        names.add(model._identity())
+        assert model.n_queries == 2
+        assert torch.equal(answers[-1], QueriedModel(inner).probabilities(x))
+    assert len(names) == 2
+
+
+def test_a_model_has_the_same_name_in_another_process(forest, tmp_path):
+    """Answers are found again after a restart: names do not depend on addresses."""
+    import subprocess
+    import sys
+
+    net = torch.nn.Sequential(torch.nn.Linear(5, 3))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    joblib.dump(forest, tmp_path / "forest")
+    code = f"""
+import joblib, torch
+from pncviz.models import ProbabilityModel, TorchModel
+from pncviz.models.naming import identity_of
+net = torch.nn.Sequential(torch.nn.Linear(5, 3))
+net.load_state_dict(torch.load(r"{tmp_path}/net.pt"))
+forest = joblib.load(r"{tmp_path}/forest")
+print(identity_of(TorchModel(net, input_shape=(5,))))
+print(identity_of(ProbabilityModel(forest, input_shape=(5,))))
+"""
+    run = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)]
+    from pncviz.models.naming import identity_of
+
+    mine = [
+        identity_of(TorchModel(net, input_shape=(5,))),
+        identity_of(ProbabilityModel(joblib.load(tmp_path / "forest"), input_shape=(5,))),
+    ]
+    assert run[0].stdout.split() == mine
+
+
+class _Locked(Counting):
+    """Cannot be pickled."""
+
+    def __init__(self, inner):
+        import threading
+
+        super().__init__(inner)
+        self.lock = threading.Lock()
+
+
+def test_what_cannot_be_pickled_is_told(forest, tmp_path):
+    """Neither memory nor processes take it; the model is blamed, not the attack; threads do."""
+    with pytest.raises(ModelError, match=r"_Locked cannot be told from others.*`memory`"):
+        _quiet(_Locked(forest), attack=Guess(), memory=tmp_path)
+    with pytest.raises(ModelError, match=r"_Locked cannot be sent to other processes.*`n_jobs`"):
+        _quiet(_Locked(forest), attack=Guess(), n_jobs=2, batch_size=2)
+    with joblib.parallel_config(backend="threading"):
+        found = _quiet(_Locked(forest), attack=Guess(), n_jobs=2, batch_size=2)
+    assert found["pattern"].shape == (3, 5)
+
+
+def test_a_strategy_that_breaks_the_limit_is_named(forest):
+    """What it was shown is counted by the model, whatever the strategy says."""
+
+    class Hungry(Sums):
+        def extract(self, model, attack, targets, stop, streams):
+            free = type(stop)(max_iter=stop.max_iter)
+            return super().extract(model, attack, targets, free, streams)
+
+    with pytest.raises(PluginError, match=r"Hungry\.extract asked 64 times.*max_queries=50"):
+        _quiet(forest, strategy=Hungry(), max_queries=50)
+
+
+def test_columns_keep_their_names(table):
+    """A pipeline that chooses columns by name is asked with those names."""
+    pandas = pytest.importorskip("pandas")
+    from sklearn.compose import ColumnTransformer
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X = pandas.DataFrame(table[0], columns=list("abcde"))
+    chosen = ColumnTransformer([("some", StandardScaler(), ["b", "d"])], remainder="passthrough")
+    model = make_pipeline(chosen, KNeighborsClassifier()).fit(X, table[1])
+    box = ProbabilityModel(model, input_shape=(5,))
+    np.testing.assert_allclose(box.probabilities(box.tensor(table[0])), model.predict_proba(X))
+
+
+def test_images_for_classifiers_of_flat_rows(table):
+    """An unfitted scikit-learn classifier takes images too, as rows."""
+    X, y = table[0][:, :4].reshape(-1, 1, 2, 2), table[1]
+    extractor = AdversarialPatternExtractor(LogisticRegression(), attack=Guess(), random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PatternWarning)
+        extractor.fit(X, y)
+    assert extractor.patterns_["pattern"].shape == (3, 1, 2, 2)
+    assert extractor.estimator_.n_features_in_ == 4
+
+
+def test_inputs_are_asked_in_full_precision():
+    """Differences that float32 does not hold reach the classifier."""
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)) + 1.7e9
+    y = np.arange(60) % 2
+    model = make_pipeline(StandardScaler(), KNeighborsClassifier(1)).fit(X, y)
+    box = ProbabilityModel(model, input_shape=(2,))
+    assert box.labels(box.tensor(X)).tolist() == y.tolist()
+
+
+def test_classifiers_of_other_makers():
+    """With fit but no scikit-learn; labels in a column; probabilities as a reversed view."""
+
+    class Other:
+        classes_ = np.array([0, 1])
+
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            return (X.sum(axis=1, keepdims=True) > 0).astype(int)
+
+        def predict_proba(self, X):
+            p = 1 / (1 + np.exp(-X.sum(axis=1)))
+            return np.stack([p, 1 - p], axis=1)[:, ::-1]
+
+    found = _quiet(Other(), input_shape=(3,), attack=Guess())
+    assert found["pattern"].values[1].sum() > 0 > found["pattern"].values[0].sum()
+
+
+def test_a_limit_that_no_attack_obeys(table, forest):
+    """transfer_matrix refuses it as well; an attack without any need is told by its name."""
+    X, y = table[0].astype(np.float32), table[1]
+    nets = {"net": torch.nn.Linear(5, 3)}
+    with pytest.raises(ParameterError, match=r"`max_queries` is for attacks that ask.*got 3"):
+        transfer_matrix(nets, X, y, max_queries=3)
+
+    class Blind(Guess):
+        needs = frozenset()
+
+    with pytest.raises(ParameterError, match="Blind needs nothing, got 5"):
+        _quiet(forest, attack=Blind(), max_queries=5)

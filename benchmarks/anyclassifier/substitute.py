@@ -161,7 +161,7 @@ def _keep(
 def _fooled(substitute: Any, box: Any, X: Any, y: Any) -> dict[str, float]:
     """Say how often FGSM's examples of the substitute are got wrong by the target."""
     # A class that was never answered is none of the substitute's.
-    known = np.isin(y, substitute.classes_)
+    known = np.isin(y, substitute.substitute_.classes_)
     X, y = X[known], y[known]
     attack = make_attack("fgsm", epsilon=EPSILON, clip=(0.0, 1.0))
     made = AdversarialExampleGenerator(

@@ -76,7 +76,7 @@ def adapt_sklearn(
     output: str = "auto",  # noqa: ARG001 # part of the contract; a classifier gives probabilities
 ) -> ProbabilityModel:
     """Make a model of any fitted classifier, without gradients."""
-    if hasattr(estimator, "fit"):  # what was trained elsewhere may only answer
+    if hasattr(estimator, "__sklearn_tags__"):  # what was trained elsewhere may only answer
         check_is_fitted(estimator)
     return ProbabilityModel(estimator, input_shape=input_shape)
 

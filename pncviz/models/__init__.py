@@ -4,7 +4,7 @@ Whatever is touched on the way is put back as it was.
 """
 
 from pncviz.models.access import adapt, fit_estimator, is_frozen, require
-from pncviz.models.asking import check_queries, queried
+from pncviz.models.asking import check_queries, only_asks, queried
 from pncviz.models.blackbox import ProbabilityModel
 from pncviz.models.queries import QueriedModel
 from pncviz.models.tiled import TiledModel
@@ -21,6 +21,7 @@ __all__ = [
     "check_queries",
     "fit_estimator",
     "is_frozen",
+    "only_asks",
     "queried",
     "require",
     "resolve_units",

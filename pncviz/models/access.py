@@ -191,7 +191,9 @@ def fit_estimator(
     """
     net = clone(estimator)
     if not hasattr(net, "module"):
-        return net.fit(X, codes)
+        nets = [step for _, step in getattr(net, "steps", []) if hasattr(step, "module")]
+        # scikit-learn's own take flat rows; as which the model then hands images over.
+        return net.fit(X if nets else X.reshape(len(X), -1), codes)
     if isinstance(net.module, torch.nn.Module):
         warnings.warn(
             "The net holds a module instance, so its weights, trained or not, are carried into "

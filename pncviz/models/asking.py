@@ -11,7 +11,7 @@ from pncviz.exceptions import ParameterError
 from pncviz.models.queries import QueriedModel
 from pncviz.specs import QUERIES, Model
 
-__all__ = ["check_queries", "queried"]
+__all__ = ["check_queries", "only_asks", "queried"]
 
 
 def check_queries(max_queries: object, memory: object, n_jobs: object) -> None:
@@ -36,11 +36,22 @@ def check_queries(max_queries: object, memory: object, n_jobs: object) -> None:
         )
 
 
+def only_asks(part: Any) -> bool:
+    """Say whether an attack or a strategy needs answers alone.
+
+    Examples
+    --------
+    >>> from pncviz import make_attack
+    >>> only_asks(make_attack("gradient_descent"))
+    False
+    """
+    return bool(part.needs) and part.needs <= QUERIES
+
+
 def queried(
     model: Model,
-    needs: frozenset[str],
+    part: Any,
     *,
-    who: str,
     max_queries: int | None = None,
     memory: Any = None,
     n_jobs: int | None = None,
@@ -50,10 +61,8 @@ def queried(
     Parameters
     ----------
     model : Model
-    needs : set of str
-        What is needed of it.
-    who : str
-        Who needs it, for messages.
+    part : Attack or Strategy
+        Who needs it.
     max_queries, memory, n_jobs
         As of :class:`QueriedModel` and :class:`~pncviz.specs.Stop`.
 
@@ -62,12 +71,13 @@ def queried(
     ParameterError
         A limit or a memory of queries, for what takes gradients.
     """
-    if needs and needs <= QUERIES:
+    if only_asks(part):
         return QueriedModel(model, memory=memory, n_jobs=n_jobs)
     for name, value in (("max_queries", max_queries), ("memory", memory)):
         if value is not None:
             raise ParameterError(
-                f"`{name}` is for attacks that ask for probabilities or labels; {who} needs "
-                f"{' and '.join(sorted(needs))}, got {value!r:.80}."
+                f"`{name}` is for attacks that ask for probabilities or labels; "
+                f"{type(part).__name__} needs {' and '.join(sorted(part.needs or ['nothing']))}, "
+                f"got {value!r:.80}."
             )
     return model

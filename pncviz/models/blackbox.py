@@ -80,7 +80,7 @@ class ProbabilityModel:
         """Map inputs to probabilities (n, n_units); 0 and 1 where there is only ``predict``."""
         if "probabilities" not in self.capabilities:
             return torch.nn.functional.one_hot(self.labels(x), self.n_units).to(self.dtype)
-        answer = np.asarray(self._ask("predict_proba", x), dtype=np.float64)
+        answer = np.array(self._ask("predict_proba", x), dtype=np.float64, order="C")
         if answer.shape != (len(x), self.n_units) or not np.isfinite(answer).all():
             raise ModelError(
                 f"{type(self.estimator).__name__}.predict_proba must give finite numbers of shape "
@@ -99,6 +99,7 @@ class ProbabilityModel:
         if not hasattr(self.estimator, "predict"):
             return self.probabilities(x).argmax(dim=1)
         answer = np.asarray(self._ask("predict", x))
+        answer = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
         assert self.classes is not None  # set in __init__; the protocol allows None
         places = {label: place for place, label in enumerate(self.classes.tolist())}
         try:
@@ -125,9 +126,10 @@ class ProbabilityModel:
         raise ModelError(self.problems["layers"] + f" (layers {', '.join(layers)}).")
 
     def _ask(self, method: str, x: Tensor) -> Any:
-        rows = x.detach().cpu().numpy().astype(np.float32, copy=False)
+        rows: Any = x.detach().cpu().numpy()
         if getattr(self.estimator, "n_features_in_", None) == math.prod(self.input_shape):
             rows = rows.reshape(len(rows), -1)  # images, to one that was fitted on flat rows
+        rows = _named(rows, self.estimator)
         try:
             with warnings.catch_warnings():
                 # Names are of no use to arrays that an attack makes.
@@ -148,3 +150,15 @@ class ProbabilityModel:
     def fingerprint(self) -> list[float]:
         """Nothing that an attack could change."""
         return []
+
+
+def _named(rows: NDArray[Any], estimator: Any) -> Any:
+    """Give columns the names that the estimator was fitted on, which its steps may choose by."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or rows.ndim != 2:
+        return rows
+    try:
+        import pandas
+    except ImportError:
+        return rows
+    return pandas.DataFrame(rows, columns=names)

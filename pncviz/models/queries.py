@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pickle import PicklingError
 from typing import Any
 
 import joblib
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pncviz.exceptions import ModelError
 from pncviz.models.blackbox import ProbabilityModel
+from pncviz.models.naming import identity_of, told_name
 from pncviz.specs import QUERIES, Model
 
 __all__ = ["QueriedModel"]
@@ -155,13 +157,24 @@ class QueriedModel:
             if self._parallel is None or len(blocks) == 1:
                 answers = [getattr(self._model, method)(block) for block in blocks]
             else:
-                answers = self._parallel(
-                    joblib.delayed(_ask)(self._model, method, block.numpy()) for block in blocks
-                )
+                answers = self._shared(method, blocks)
                 answers = [torch.from_numpy(answer) for answer in answers]
         self.n_queries += len(x)
         self._tell(time.monotonic() - begin, len(x))
         return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+    def _shared(self, method: str, blocks: Sequence[Tensor]) -> list[Any]:
+        """Ask in several processes."""
+        try:
+            found: list[Any] = self._parallel(
+                joblib.delayed(_ask)(self._model, method, block.numpy()) for block in blocks
+            )
+        except (PicklingError, TypeError) as error:
+            raise ModelError(
+                f"{told_name(self._model)} cannot be sent to other processes, as `n_jobs` asks; "
+                f'leave it None, or use joblib.parallel_config(backend="threading"): {error}'
+            ) from error
+        return found
 
     def _tell(self, seconds: float, n: int) -> None:
         """Say now and then how many inputs a slow model has been asked about."""
@@ -178,12 +191,7 @@ class QueriedModel:
     def _identity(self) -> str:
         """Name the model by what it is made of, so that another's answers are never taken."""
         if self._name is None:
-            estimator = getattr(self._model, "estimator", None)
-            if estimator is None:
-                module = self._model.module  # type: ignore[attr-defined] # TorchModel, TiledModel
-                state = {k: v.detach().cpu().numpy() for k, v in module.state_dict().items()}
-                estimator = (repr(module), state, str(self.dtype))
-            self._name = str(joblib.hash(estimator))
+            self._name = identity_of(self._model)
         return self._name
 
 

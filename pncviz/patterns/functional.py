@@ -86,8 +86,8 @@ def extract_patterns(
         The most inputs that an attack may ask the model about for one example; of a strategy that
         searches by itself, such as classification images, in all.
     memory : path or joblib.Memory, optional
-        Where the answers of a model that is only asked are kept: after an interruption, or with
-        another setting, nothing is asked twice.
+        Where the answers of a model that is only asked are kept: the same call, after an
+        interruption say, asks nothing twice.
     n_jobs : int, optional
         Processes that ask a scikit-learn classifier, as joblib counts them; None is one.
     random_state : int, RandomState, Generator or None, default=None

@@ -149,8 +149,7 @@ def reached(model: Model, part: Attack | Strategy, course: Any) -> Model:
     require(model, part)
     return queried(
         model,
-        part.needs or frozenset(),
-        who=type(part).__name__,
+        part,
         max_queries=course.stop.max_queries,
         memory=course.memory,
         n_jobs=course.n_jobs,

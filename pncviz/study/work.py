@@ -23,6 +23,7 @@ from pncviz.data import encode_labels
 from pncviz.dataset import load, save
 from pncviz.exceptions import ModelError, PatternWarning, StudyError
 from pncviz.interrupts import interrupts_noticed
+from pncviz.models import only_asks
 from pncviz.nulls import label_shuffled_contrasts
 from pncviz.patterns import extract_patterns
 from pncviz.registry import make_attack, make_strategy
@@ -200,12 +201,15 @@ def _cell(folder: Folder, item: Item) -> None:
     extraction = dict(what["extraction"])
     # A block holds one example at least; one example has nothing to resample.
     n_blocks = min(extraction.pop("n_blocks"), strategy.n_examples)
+    attack = make_attack(what["attack"]["name"], **what["attack"]["params"])
+    if not only_asks(strategy if strategy.needs is not None else attack):
+        extraction.pop("max_queries", None)  # of the grid's other attacks
     patterns = extract_patterns(
         net,
         input_shape=data.X.shape[1:],
         image_shape=data.image_shape,
         strategy=strategy,
-        attack=make_attack(what["attack"]["name"], **what["attack"]["params"]),
+        attack=attack,
         n_blocks=n_blocks if n_blocks > 1 else 0,
         deterministic=True,
         random_state=what["seed"],

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pncviz.exceptions import ParameterError
+from pncviz.exceptions import ParameterError, PluginError
 from pncviz.specs import Attack, Extraction, Model, Stop, Strategy, Streams
 from pncviz.synthesis.checks import blame, check_extraction, unchanged
 
@@ -49,5 +49,16 @@ def extract_itself(
         model.progress = progress
     with unchanged(model, strategy), blame(strategy, "extract"):
         given = {name: value for name, value in more.items() if name in asked}
+        before = _shown(model)
         answer = own(model, attack, targets, stop, streams, **given)
+        shown = _shown(model) - before
+    if stop.max_queries is not None and shown > stop.max_queries:
+        raise PluginError(
+            f"{who}.extract asked {shown} times, more than max_queries={stop.max_queries}."
+        )
     return check_extraction(answer, strategy, len(targets), model.input_shape)
+
+
+def _shown(model: Model) -> int:
+    """Give how many inputs a model that is only asked has been shown, also from memory."""
+    return int(getattr(model, "n_queries", 0)) + int(getattr(model, "n_remembered", 0))

@@ -16,10 +16,11 @@ from pncviz.examples.checks import checked_pieces, checked_values
 from pncviz.examples.pixels import returned_dtype
 from pncviz.exceptions import ParameterError
 from pncviz.inference import proportion_interval
+from pncviz.models import only_asks
 from pncviz.patterns.outcome import described
 from pncviz.patterns.setting import checked_attack
 from pncviz.registry import distribution_of
-from pncviz.specs import QUERIES, Attack
+from pncviz.specs import Attack
 from pncviz.transfer.checks import check_level
 from pncviz.transfer.panel import Panel, check_models, frozen
 
@@ -105,7 +106,7 @@ def transfer_matrix(
     """
     check_models(models)
     check_level(confidence_level)
-    means, seed = _each_attack(attack, models), resolve_seed(random_state)
+    means, seed = _each_attack(attack, models, max_queries), resolve_seed(random_state)
     source = checked_values(X, estimator=None)
     labels = check_labels(y, len(source), X=X)
     panel = Panel.of(
@@ -121,7 +122,7 @@ def transfer_matrix(
             classes=classes,
             batch_size=batch_size,
             deterministic=deterministic,
-            **stop if own.needs <= QUERIES else stop | {"max_queries": None},
+            **stop if only_asks(own) else stop | {"max_queries": None},
             n_jobs=n_jobs,
             random_state=seed,
             verbose=verbose,
@@ -149,16 +150,23 @@ def transfer_matrix(
     return _labelled(panel.code(labels), clean.codes, found, confidence_level, attrs)
 
 
-def _each_attack(attack: Any, models: Mapping[str, Any]) -> dict[str, Attack]:
+def _each_attack(
+    attack: Any, models: Mapping[str, Any], max_queries: int | None
+) -> dict[str, Attack]:
     """Give the attack of each source, checked."""
-    if not isinstance(attack, Mapping):
-        return dict.fromkeys(models, checked_attack(attack))
-    unknown = [name for name in attack if name not in models]
-    if unknown or not attack:
+    given = attack if isinstance(attack, Mapping) else dict.fromkeys(models, attack)
+    unknown = [name for name in given if name not in models]
+    if unknown or not given:
         raise ParameterError(
-            f"`attack` must name some of the models {list(models)}, got {list(attack)}."
+            f"`attack` must name some of the models {list(models)}, got {list(given)}."
         )
-    return {name: checked_attack(own) for name, own in attack.items()}
+    means = {name: checked_attack(own) for name, own in given.items()}
+    if max_queries is not None and not any(map(only_asks, means.values())):
+        raise ParameterError(
+            "`max_queries` is for attacks that ask for probabilities or labels, which none of "
+            f"these does, got {max_queries!r:.80}."
+        )
+    return means
 
 
 class _Answers:
