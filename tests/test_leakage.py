@@ -206,8 +206,11 @@ def test_tables_have_means_too():
 def test_size_and_order_of_patterns_do_not_matter(seed, factor, scale):
     """A larger pattern gives the same means, and permuted classes give them permuted."""
     rng = np.random.default_rng(seed)
-    images, public = rng.normal(size=(4, 1, 3, 4)), rng.uniform(size=(30, 12))
-    images -= images.mean(axis=0)
+    # Patterns along which images vary, and some noise: noise alone would leave nothing.
+    ways = rng.normal(size=(3, 12))
+    public = np.clip(0.5 + 0.1 * rng.normal(size=(30, 3)) @ ways, 0, 1)
+    images = rng.normal(size=(4, 3)) @ ways + 0.05 * rng.normal(size=(4, 12))
+    images = (images - images.mean(axis=0)).reshape(4, 1, 3, 4)
     # Noise taken out of each by itself would leave nothing to balance.
     smooth = scale != "balance"
     given = {"prior": public, "scale": scale, "class_share": 0.2, "smooth": smooth}
@@ -346,6 +349,96 @@ def test_empty_patterns_are_told_of():
         found = reconstruct_class_means(patterns_of(images), prior=0.25)
     assert (found["class_mean"][0] == 0.25).all()
     assert float(found["class_mean"][1].max()) == 1.0
+
+
+@pytest.mark.parametrize("known", ["mean", "images"])
+def test_noise_and_constants_are_no_class_means(known):
+    """What is constant, or all noise, gives the overall mean and a warning, not full contrast."""
+    data = load_dataset("digits")
+    X = data.X.reshape(-1, 8, 8).astype(np.float64)
+    contrasts, _, mean, _ = truth(X, data.y)
+    images = contrasts["contrast"].values.copy()
+    images[4], images[5] = 1.0, np.random.default_rng(0).normal(size=(8, 8))
+    prior = mean if known == "mean" else X[:500]
+    with pytest.warns(PatternWarning, match=r"\[4, 5\] leave nothing .* constant or all noise"):
+        found = reconstruct_class_means(patterns_of(images), prior=prior)
+    assert float(found["noise_share"][5]) > 1 - 1e-6
+    moved = np.abs(found["class_mean"] - found["overall_mean"]).max(("channel", "row", "column"))
+    assert (moved[4:6] == 0).all()
+    assert (moved.drop_sel(label=[4, 5]) > 0.3).all()
+    assert (found["scale"].values == 0).tolist() == [label in (4, 5) for label in range(10)]
+
+
+@pytest.mark.parametrize("scale", ["range", "balance", "variance"])
+def test_constants_by_every_rule(scale):
+    """No rule of scale gives a constant image a size, whether or not noise is taken out."""
+    images = np.random.default_rng(0).normal(size=(3, 1, 3, 4))
+    images[1] = -2.0 + 1e-9 * images[0]
+    public = np.random.default_rng(1).uniform(size=(30, 12))
+    with pytest.warns(PatternWarning, match=r"\[1\] leave nothing"):
+        found = reconstruct_class_means(
+            patterns_of(images), prior=public, scale=scale, class_share=0.2, smooth=False
+        )
+    np.testing.assert_array_equal(found["class_mean"][1], found["overall_mean"])
+    assert (found["class_mean"][0] != found["overall_mean"]).any()
+
+
+def test_constants_count_where_there_is_room():
+    """A pattern that is constant but where the prior is at a bound says nothing either."""
+    mean, images = np.full((1, 3, 3), 0.4), np.random.default_rng(2).normal(size=(2, 1, 3, 3))
+    mean[0, 0], images[0, 0, 1:] = 0.0, 1.0
+    with pytest.warns(PatternWarning, match=r"\[0\] leave nothing"):
+        found = reconstruct_class_means(patterns_of(images), prior=mean, smooth=False)
+    np.testing.assert_array_equal(found["class_mean"][0], mean)
+
+
+def test_features_may_be_equal():
+    """Features of a table that all are as large as each other are a contrast like any other."""
+    found = reconstruct_class_means(patterns_of([[1.0, 1.0], [-2.0, -2.0]]))
+    np.testing.assert_allclose(found["class_mean"], [[1.0, 1.0], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, np.zeros(4)])
+def test_a_prior_without_room_is_told_of(prior):
+    """Where the prior is at the bound, the warning says so and does not blame the patterns."""
+    images = np.array([[1.0, -1.0, 2.0, -2.0], [0.5, -3.0, 2.0, 0.0]]).reshape(2, 1, 2, 2)
+    with pytest.warns(PatternWarning, match=r"`prior` lies at a bound .* \[0, 1\]") as told:
+        found = reconstruct_class_means(patterns_of(images), prior=prior)
+    assert len(told) == 1
+    assert (found["class_mean"] == np.mean(prior)).all()
+    images[1] = 0.0
+    with pytest.warns(PatternWarning) as told:
+        reconstruct_class_means(patterns_of(images), prior=prior)
+    texts = sorted(str(each.message) for each in told)
+    assert len(texts) == 2
+    assert texts[0].startswith("The patterns of [1] leave nothing")
+    assert "no room for the patterns of [0]" in texts[1]
+
+
+def test_unbalanced_patterns_are_told_of():
+    """A pattern with no counterpart among the others is called unbalanced, not empty."""
+    images = np.zeros((3, 1, 2, 2))
+    images[0, 0, 0, 0], images[1, 0, 0, 0], images[2, 0, 1, 1] = 1.0, -1.0, 1.0
+    with pytest.warns(PatternWarning, match=r"\[2\] cannot be balanced") as told:
+        found = reconstruct_class_means(patterns_of(images), prior=0.5, scale="balance")
+    assert len(told) == 1
+    assert (found["scale"].values > 0).tolist() == [True, True, False]
+
+
+def test_failed_patterns_are_told_of():
+    """Patterns that did not reach their class are used, but named once and marked."""
+    images = np.random.default_rng(0).normal(size=(14, 1, 2, 2))
+    patterns = patterns_of(images)
+    assert reconstruct_class_means(patterns, prior=0.5)["succeeded"].values.all()
+    reached = np.arange(14) < 2
+    patterns["succeeded"] = patterns["succeeded"].copy(data=reached)
+    match = r"\[2, 3, .*, 11\] and 2 more did not reach their class"
+    with pytest.warns(PatternWarning, match=match) as told:
+        found = reconstruct_class_means(patterns, prior=0.5)
+    assert len(told) == 1
+    assert found["succeeded"].dims == ("label",)
+    assert found["succeeded"].values.tolist() == reached.tolist()
+    assert (found["scale"] > 0).all()
 
 
 # --------------------------------------------------------------------------------- faults
@@ -496,6 +589,90 @@ def test_labels_decide_not_places(measured):
     )
 
 
+def test_labels_of_baselines_decide(measured):
+    """A baseline with labels goes by them, whatever their order and whatever more there are."""
+    true, noisy, half = measured
+    rows = [
+        class_mean_leakage(noisy[1:4], true, baselines={"half": one}, random_state=0)
+        for one in (half[1:4].values, half[[3, 1, 2]], half[::-1], half)
+    ]
+    expected = [
+        np.corrcoef(half[i].values.ravel(), true[i].values.ravel())[0, 1] for i in (1, 2, 3)
+    ]
+    for row in rows:
+        np.testing.assert_allclose(row.sel(source="half")["correlation"], expected)
+        assert row.drop_attrs().equals(rows[0].drop_attrs())
+
+
+def test_a_reconstruction_may_be_a_baseline(measured):
+    """A Dataset as baseline is measured as it is as a reconstruction, with its own mean."""
+    true, noisy, half = measured
+    mean = (true[0] * 0 + 0.4).transpose("column", "channel", "row") + true[0] * 0.1
+    began = xr.Dataset({"class_mean": half[::-1], "overall_mean": mean})
+    found = class_mean_leakage(noisy, true, baselines={"other": began}, random_state=0)
+    own = class_mean_leakage(began, true, random_state=0).sel(label=true["label"])
+    for name in ("correlation", "deviation_correlation", "psnr"):
+        np.testing.assert_allclose(
+            found.sel(source="other")[name], own.sel(source="reconstructed")[name]
+        )
+
+
+def test_dimensions_decide_not_places(measured):
+    """Images with rows and columns the other way round are turned before they are compared."""
+    true, noisy, half = measured
+    turned = ("label", "channel", "column", "row")
+    expected = class_mean_leakage(noisy, true, baselines={"x": half, "one": half[0]})
+    mean = noisy.mean("label")
+    cases = (
+        (noisy.transpose(*turned), true, half, half[0]),
+        (noisy, true.transpose(*turned), half, half[0]),
+        (noisy, true, half.transpose("row", "label", "column", "channel"), half[0]),
+        (noisy, true, half, half[0].transpose("column", "row", "channel")),
+        (
+            xr.Dataset({"class_mean": noisy.transpose(*turned), "overall_mean": mean}),
+            *(true, half, half[0]),
+        ),
+    )
+    for recovered, known, many, one in cases:
+        found = class_mean_leakage(recovered, known, baselines={"x": many, "one": one})
+        for name in ("correlation", "deviation_correlation", "psnr"):
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-12)
+
+
+def test_labels_that_do_not_fit(measured):
+    """Labels that are there twice, lacking, or of another type are LabelErrors that name them."""
+    true, noisy, half = measured
+    twice = list("abcdea")
+    for which, images in (
+        ("class means", (noisy, true.assign_coords(label=twice), half)),
+        ("reconstructed class means", (noisy.assign_coords(label=twice), true, half)),
+        ("baseline 'x'", (noisy, true, half.assign_coords(label=twice))),
+    ):
+        with pytest.raises(LabelError, match=f"labels of {which} have 'a' more than once"):
+            class_mean_leakage(images[0], images[1], baselines={"x": images[2]})
+    for other, match in ((half[:4], "baseline 'x' lack 'e', 'f'"), (half[0:1], "baseline 'x'")):
+        with pytest.raises(LabelError, match=match):
+            class_mean_leakage(noisy, true, baselines={"x": other})
+    with pytest.raises(LabelError, match=r"baseline 'x' integers"):
+        class_mean_leakage(noisy, true, baselines={"x": half.assign_coords(label=range(6))})
+
+
+@pytest.mark.parametrize("peak", [1e-6, 1, 255, 65535])
+def test_constant_images_correlate_with_nothing(measured, peak):
+    """A constant image, and one without a deviation, has correlation 0 on every range."""
+    true, noisy, _ = measured
+    true, noisy = true * peak, noisy * peak
+    grey = xr.zeros_like(true) + peak * xr.DataArray(np.linspace(0.1, 0.7, 6), dims="label")
+    p = [0.11, 0.13, 0.17, 0.19, 0.23, 0.17]
+    given = {"frequencies": p, "data_range": (0, peak), "random_state": 0}
+    one = noisy[0].values
+    found = class_mean_leakage(grey, true, baselines={"one": one, "noisy": noisy}, **given)
+    assert (found["correlation"].sel(source="reconstructed") == 0).all()
+    for source in ("reconstructed", "one", "overall mean"):
+        assert (found["deviation_correlation"].sel(source=source) == 0).all()
+    assert (found["deviation_correlation"].sel(source="noisy") > 0.5).all()
+
+
 def test_own_mean_is_the_assumed_one(measured):
     """What leaks is measured from the mean that the reconstruction began with."""
     true, noisy, _ = measured
@@ -547,6 +724,13 @@ def test_same_seed_same_intervals(measured):
         ({"baselines": {"overall mean": 0}}, ParameterError, "it is taken"),
         ({"baselines": {"x": np.zeros(3)}}, ParameterError, r"an image of 20 values or 6 of them"),
         ({"baselines": {"x": np.full(20, np.inf)}}, DataError, "'x' contains NaN or infinity"),
+        ({"baselines": {"x": "dark"}}, ParameterError, "'x' must be an image .* got str"),
+        ({"baselines": {"x": xr.Dataset()}}, ParameterError, "'x' must be an image .* got Dataset"),
+        (
+            {"baselines": {"x": xr.DataArray(np.zeros((5, 4)), dims=("row", "column"))}},
+            ParameterError,
+            r"got shape \(5, 4\)",
+        ),
         ({"frequencies": [0.5, 0.5]}, ParameterError, "shares of 6 classes"),
         ({"random_state": -1}, ParameterError, "must not be negative"),
     ],

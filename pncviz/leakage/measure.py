@@ -13,10 +13,9 @@ from pncviz.data import resolve_seed
 from pncviz.dataset import common_attrs
 from pncviz.exceptions import ResultError
 from pncviz.inference import identification_test, mean_interval, own_ranks, proportion_interval
-from pncviz.inference.spectrum import check_labels_known
 from pncviz.leakage.checks import checked_frequencies, checked_numbers
 from pncviz.leakage.prior import Floats, checked_range
-from pncviz.leakage.sources import flat, images_of, sources_of
+from pncviz.leakage.sources import flat, images_of, places_of, sources_of
 
 __all__ = ["class_mean_leakage"]
 
@@ -52,7 +51,9 @@ def class_mean_leakage(
         of :func:`~pncviz.class_means_from_contrasts`.
     baselines : mapping of str to array-like, optional
         What could be had without the model, each an image for all classes or one image per
-        reconstructed label, in their order: means of other data of the same classes, for one.
+        reconstructed label: means of other data of the same classes, for one. A DataArray with
+        ``label``, or a Dataset of :func:`reconstruct_class_means`, goes by labels; an array by
+        the order of the reconstructed ones.
         "overall mean", the frequency-weighted mean of ``class_means``, is always there.
     frequencies : array-like of shape (n_labels,), optional
         Share of each class of ``class_means``; equal by default.
@@ -79,7 +80,7 @@ def class_mean_leakage(
     Raises
     ------
     LabelError
-        Labels that ``class_means`` lack.
+        Labels that ``class_means`` or a baseline lack, or that are there twice.
     DataError
         NaN or infinity.
     ParameterError
@@ -104,16 +105,16 @@ def class_mean_leakage(
     low, high = checked_range(data_range)
     checked_numbers(n_resamples, confidence_level)
     seed = resolve_seed(random_state)
-    given, own_mean = images_of(reconstructed)
-    labels, known = given["label"].values, images_of(class_means)[0]
-    check_labels_known(labels, known["label"].values, "reconstructed class means", "class means")
+    known = images_of(class_means, "class means")[0]
+    given, own_mean = images_of(reconstructed, "reconstructed class means", known.dims)
+    labels, all_labels = given["label"].values, known["label"].values
+    places = places_of(labels, all_labels, "reconstructed class means", "class means")
     if given.shape[1:] != known.shape[1:]:
         raise ResultError(
             f"Reconstructed class means are images of shape {given.shape[1:]}, the true ones of "
             f"{known.shape[1:]}."
         )
     p = checked_frequencies(frequencies, len(known))
-    places = [known["label"].values.tolist().index(label) for label in labels.tolist()]
     true, overall = flat(known), np.average(flat(known), axis=0, weights=p)
     sources = sources_of(given, own_mean, overall, p[places], baselines or {})
     arrays = {
@@ -141,24 +142,28 @@ def _measured(
     error = ((images - true) ** 2).mean(axis=1)
     # Rounding alone is 2e-16 of the range; a perfect copy is no infinity.
     least = np.finfo(np.float64).eps * peak
-    scores = _correlations(images - mean, true - overall)
+    sizes = np.abs(images).max(axis=1), np.abs(true).max(axis=1)
+    # A difference is rounded as what it is of, however small it is itself.
+    whole = np.maximum(sizes[0], np.abs(mean).max()), np.maximum(sizes[1], np.abs(overall).max())
+    scores = _correlations((images - mean, true - overall), whole)
     return {
-        "correlation": np.diag(_correlations(images, true)),
+        "correlation": np.diag(_correlations((images, true), sizes)),
         "deviation_correlation": np.diag(scores),
         "psnr": 20 * np.log10(peak / np.maximum(np.sqrt(error), least)),
         "scores": scores,
     }
 
 
-def _correlations(a: Floats, b: Floats) -> Floats:
-    """Pearson's r of each row with each other row, 0 where one is constant but for rounding."""
+def _correlations(pair: tuple[Floats, Floats], sizes: tuple[Floats, Floats]) -> Floats:
+    """Pearson's r of each row with each of the other, 0 where one is constant but for rounding.
+
+    ``sizes`` are, row by row, the greatest values that were rounded.
+    """
     rows = []
-    for images in (a, b):
+    for images, greatest in zip(pair, sizes, strict=True):
         centred = images - images.mean(axis=1, keepdims=True)
         size = np.linalg.norm(centred, axis=1, keepdims=True)
-        there = (
-            size > 1e-12 * (1 + np.abs(images).max(axis=1, keepdims=True)) * len(images.T) ** 0.5
-        )
+        there = size > 1e-12 * greatest[:, None] * len(images.T) ** 0.5
         rows.append(np.where(there, centred / np.where(there, size, 1.0), 0.0))
     return np.asarray(np.clip(rows[0] @ rows[1].T, -1, 1), dtype=np.float64)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from pncviz.dataset import common_attrs, image_dims
 from pncviz.dataset.summed import n_summed
-from pncviz.exceptions import PatternWarning
 from pncviz.leakage.checks import checked_frequencies, checked_patterns, checked_rule
 from pncviz.leakage.prior import Floats, Prior, checked_prior, checked_range
+from pncviz.leakage.remains import spent, tell_empty, tell_failed
 from pncviz.leakage.scales import balanced_scales, range_scale, variance_scales
 from pncviz.leakage.wiener import denoise
 
@@ -76,7 +75,8 @@ def reconstruct_class_means(
     -------
     xarray.Dataset
         ``class_mean`` (label, …) within ``data_range``, ``overall_mean`` (…), ``scale`` (label),
-        ``noise_share`` (label), and ``n_queries`` where patterns have it.
+        ``noise_share`` (label), and ``succeeded`` (label) and ``n_queries`` where patterns have
+        them.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def reconstruct_class_means(
     Warns
     -----
     PatternWarning
-        A pattern has nothing left; its class mean is the mean of all.
+        A pattern is constant or all noise, or cannot be balanced, or the prior leaves it no room:
+        its class mean is the mean of all. Or a pattern did not reach its class.
 
     References
     ----------
@@ -116,8 +117,11 @@ def reconstruct_class_means(
     n = int(n_summed(patterns))
     flat = images.values.reshape(k, -1).astype(np.float64) / n * (1 - p)[:, None]
     deviations, noise = _filtered(flat, known, smooth, _least(patterns) * (1 - p) ** 2)
+    empty = spent(flat, noise, known, table=images.ndim == 2)
+    deviations = np.where(empty[:, None], 0.0, deviations)
     factors = _factors(deviations, known, p, scale, tolerance, bounds, share)
-    _tell_empty(factors, images)
+    tell_failed(patterns)
+    tell_empty(factors, deviations, flat, known, images["label"].values)
     means = np.clip(known.mean + factors[:, None] * deviations, *bounds)
     # The scale is of the pattern as it is given, a sum or not.
     scales = factors / n
@@ -183,17 +187,6 @@ def _factors(
     return np.array([range_scale(d, prior.mean, bounds, tolerance) for d in deviations])
 
 
-def _tell_empty(factors: Floats, images: xr.DataArray) -> None:
-    if (factors == 0).any():
-        labels = images["label"].values[factors == 0].tolist()
-        warnings.warn(
-            f"The patterns of {labels} leave nothing to reconstruct from, or cannot be balanced "
-            "with the others; their class mean is the overall mean.",
-            PatternWarning,
-            stacklevel=3,
-        )
-
-
 def _labelled(
     arrays: Mapping[str, Floats],
     images: xr.DataArray,
@@ -217,8 +210,9 @@ def _labelled(
     attrs = common_attrs("patterns", parameters=parameters)
     # Of the schema's kinds it is none, so it must not pass for one.
     del attrs["schema_version"], attrs["kind"]
-    if "n_queries" in patterns:
-        found["n_queries"] = patterns["n_queries"]
+    for name in ("succeeded", "n_queries"):
+        if name in patterns:
+            found[name] = patterns[name]
     if "n_queries" in patterns.attrs:
         attrs["n_queries"] = patterns.attrs["n_queries"]
     return found.assign_attrs(attrs)
