@@ -133,9 +133,11 @@ def _attack_text(result: dict[str, Any]) -> str:
         f"The four attacks on {one['n']} test images that the net knows, untargeted, with at most "
         f"{one['max_queries']} questions for each: `nes` (steps of .02 by the sign, 100 questions "
         "each), `spsa` and `square` within .3 of the image in every pixel; `boundary`, which "
-        "begins with noise, seeks the smallest change in L2 and uses all its questions. Medians "
-        "are of the images that were changed. We found no figures for a net like this on MNIST in "
-        "the text of these papers that we have access to, so none stand here."
+        "begins with noise, seeks the smallest change in L2 and uses all its questions. `nes` and "
+        "`spsa` go on until another class is 60 % sure, `square` until it is first called so: "
+        "their questions do not compare exactly. None was tuned. Medians are of the images that "
+        "were changed. We found no figures for a net like this on MNIST in the text of these "
+        "papers that we have access to, so none stand here."
     )
 
 

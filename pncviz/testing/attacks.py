@@ -42,7 +42,7 @@ def check_attack(
     each row as if it were alone, by its own generator; and bring most rows nearer to their target,
     or farther from the unit that they are to leave. With ``deterministic=True`` a row must keep
     its bits. With a parameter ``clip`` it is also held to bounds. If it needs probabilities or
-    labels alone, it must say how often it asked, and keep to ``Stop.max_queries``.
+    labels alone and says how often it asked, that must be so, and at most ``Stop.max_queries``.
 
     It is tried on two small networks (layers "flatten", "hidden", "activation", "output") and, if
     it needs neither gradients nor layers, on a logistic regression.
@@ -112,7 +112,7 @@ def _check_on(bench: Bench, max_iter: int) -> None:
         _check_apart(bench, result, max_iter, targeted)
         _check_nearer(bench, result, max_iter, targeted)
         bench.run(range(N_ROWS), 1, seed=3, targeted=targeted)
-        if bench.attack.needs <= QUERIES:
+        if bench.attack.needs <= QUERIES and result.n_queries is not None:
             for limit in LIMITS:
                 bench.run(range(N_ROWS), max_iter, seed=3, targeted=targeted, max_queries=limit)
 

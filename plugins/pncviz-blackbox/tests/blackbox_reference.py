@@ -272,8 +272,8 @@ def boundary_one(net, start, unit, first, source, *, n_steps, targeted, n_halvin
         new = bounded(on_sphere + rest / length * max(towards * distance + length - distance, 0))
         if k % 5 == 0:
             spheres.append(there(on_sphere))
-        steps.append(there(new))
-        if steps[-1] and (start - new) @ (start - new) < way @ way:
+        steps.append(there(new) and (start - new) @ (start - new) < way @ way)
+        if steps[-1]:
             x = new
         if len(spheres) == 20:
             factor = 1.5 if sum(spheres) > 10 else 1 / 1.5 if sum(spheres) < 4 else 1
@@ -281,4 +281,5 @@ def boundary_one(net, start, unit, first, source, *, n_steps, targeted, n_halvin
         if len(steps) == 30:
             towards *= 1.5 if sum(steps) > 7.5 else 1 / 1.5 if sum(steps) < 3 else 1
             steps = []
+        towards = min(towards, 1.0)
     return x

@@ -154,6 +154,18 @@ def test_blocks_add_up_and_are_interleaved():
     np.testing.assert_allclose(sums.weighted[4, 1], fields[4::7][hit].sum(axis=0), atol=1e-4)
 
 
+def test_no_block_is_empty():
+    """More blocks than fields, or than pairs of a field and its negative, are as many as those."""
+    net, _ = three_class_net()
+    for antithetic, n_blocks in ((False, 20), (True, 10)):
+        strategy = ClassificationImage(20, antithetic=antithetic, weights="probabilities")
+        patterns = extracted(net, strategy, n_blocks=30)
+        per_block = 20 // n_blocks
+        np.testing.assert_array_equal(patterns["n_block"], [per_block] * n_blocks)
+        total = patterns["pattern_block"].sum("block") / patterns["n_block"].sum()
+        np.testing.assert_allclose(total, patterns["pattern"], atol=1e-12)
+
+
 def test_blocks_over_several_pieces_of_noise(monkeypatch):
     """Where fields are drawn in several pieces, blocks are interleaved over all of them."""
     monkeypatch.setattr("pncviz_blackbox.sums._MOST_FIELDS", 50)
@@ -371,7 +383,8 @@ def test_labels_alone_will_do():
     data = load_dataset("digits")
     X = data.X.reshape(len(data.X), -1)
     model = FrozenEstimator(LinearSVC(random_state=0, max_iter=5000).fit(X, data.y))
-    given = {"input_shape": (64,), "image_shape": (1, 8, 8)}
+    # By name: another plugin may know more of the classifier than what it predicts.
+    given = {"input_shape": (64,), "image_shape": (1, 8, 8), "adapter": "probabilities"}
     patterns = extracted(model, ClassificationImage(4000, rms=0.5), **given)
     assert set(np.unique(patterns["confidence"])) <= {0.0, 1.0}
     contrasts = positive_negative_contrast(data.X, data.y)
@@ -511,6 +524,45 @@ def test_gabor_noise_of_data_has_the_covariance_of_their_wavelets():
     )
 
 
+def test_noise_forgets_what_it_no_longer_is():
+    """After new parameters or new samples, fields and axes are those of a noise made anew."""
+    noise = GaborPCA(20)
+    assert len(noise.axes(SHAPE)[0]) == 20
+    noise.set_params(n_components=5)
+    assert len(noise.axes(SHAPE)[0]) == 5
+    X, y = samples()
+    noise = GaborPCA(8, from_data=True)
+    noise.prepare(X, y, SHAPE)
+    before = noise.draw(np.random.default_rng(0), 5, SHAPE)
+    turned = np.ascontiguousarray(X.transpose(0, 1, 3, 2))
+    noise.prepare(turned, y, SHAPE)
+    anew = GaborPCA(8, from_data=True)
+    anew.prepare(turned, y, SHAPE)
+    after = noise.draw(np.random.default_rng(0), 5, SHAPE)
+    np.testing.assert_array_equal(after, anew.draw(np.random.default_rng(0), 5, SHAPE))
+    assert np.abs(after - before).max() > 0.1
+
+
+def test_noise_sees_arrays_changed_in_place():
+    """A parameter that is an array counts by its values; the basis is made once for them."""
+
+    class Given(LinearNoise):
+        def __init__(self, variances=None):
+            self.variances = variances
+
+        def basis(self, size):
+            made.append(size)
+            return np.array(self.variances), np.eye(2, 4)
+
+    made = []
+    noise = Given(np.ones(2))
+    for _ in range(3):
+        np.testing.assert_allclose(noise.axes((2, 2))[0], [2, 2], rtol=1e-3)
+    assert made == [(2, 2)]
+    noise.variances[0] = 9.0
+    np.testing.assert_allclose(noise.axes((2, 2))[0], [3, 1], rtol=1e-3)
+
+
 def test_binary_noise_is_fair():
     """Coins fall on both sides, value by value, and do not know of each other."""
     fields = BinaryNoise().draw(np.random.default_rng(0), 20_000, (1, 9, 9))
@@ -620,6 +672,22 @@ def test_information_value_of_patterns():
             assert value > 3
     with pytest.raises(ParameterError, match="give X and y"):
         information_value(patterns)
+
+
+def test_information_value_leaves_the_noise_as_it_is():
+    """A noise that is given is not fitted anew: what it learnt before is still there."""
+    net, _ = three_class_net()
+    X, y = samples()
+    noise = GaborPCA(8, from_data=True)
+    noise.prepare(X, y, SHAPE)
+    kept = noise.draw(np.random.default_rng(0), 5, SHAPE)
+    turned = np.ascontiguousarray(X.transpose(0, 1, 3, 2))
+    patterns = extracted(net, ClassificationImage(500, noise=clone(noise)), X=turned, y=y)
+    fresh = clone(noise)
+    found = [information_value(patterns, X=turned, y=y, noise=n) for n in (noise, fresh)]
+    np.testing.assert_array_equal(*found)
+    assert not hasattr(fresh, "factor_")
+    np.testing.assert_array_equal(noise.draw(np.random.default_rng(0), 5, SHAPE), kept)
 
 
 def test_information_value_by_hand():

@@ -109,18 +109,18 @@ def test_pattern_of_a_linear_model_converges(make, d):
     with model.session():
         white = GradientDescent().run(
             model, torch.zeros(1, d, dtype=torch.float64), Target(codes=torch.tensor([0])),
-            Stop(max_iter=10), [],
+            Stop(max_iter=5), [],
         ).adversarial.numpy()  # fmt: skip
-    counts, errors, r = np.array([64, 256, 1024]), [], []
+    counts, errors, r = np.array([32, 128, 512]), [], []
     for n_samples in counts:
-        found = _patterns(net, d, 20, make(n_samples=int(n_samples), sigma=0.01), 10)
+        found = _patterns(net, d, 20, make(n_samples=int(n_samples), sigma=0.01), 5)
         errors.append(np.sqrt((((found - white) / np.linalg.norm(white)) ** 2).sum(axis=1).mean()))
         r.append(np.mean([np.corrcoef(row, white[0])[0, 1] for row in found]))
     # Of 20 rows and few effective directions, a root mean square is known to some 15 %.
     assert np.polyfit(np.log(counts), np.log(errors), 1)[0] == pytest.approx(-0.5, abs=0.15)
     # So 1 - r, which is the square of the error, falls with the queries themselves.
     assert np.polyfit(np.log(counts), np.log(1 - np.array(r)), 1)[0] == pytest.approx(-1, abs=0.3)
-    assert r[-1] > 0.975
+    assert r[-1] > 0.95
 
 
 def test_pattern_of_a_classifier_beside_its_gradient_descent():
@@ -128,7 +128,10 @@ def test_pattern_of_a_classifier_beside_its_gradient_descent():
     classifier = plain.digits_classifier()
     net = plain.linear(classifier.coef_, classifier.intercept_)
     settings = {"image_shape": (8, 8), "max_iter": 10, "random_state": 0}
-    found = extract_patterns(classifier, attack=NES(n_samples=2000), **settings)
+    # By name: another plugin may make a network of it.
+    found = extract_patterns(
+        classifier, attack=NES(n_samples=2000), adapter="probabilities", **settings
+    )
     white = extract_patterns(net, input_shape=(1, 8, 8), classes=np.arange(10), **settings)
     for label in range(10):
         a, b = (p["pattern"].sel(label=label).values.ravel() for p in (found, white))

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from detection_reference import plain_density
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
@@ -18,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pncviz import load_dataset
-from pncviz.exceptions import DataError, LabelError, ParameterError
+from pncviz.exceptions import DataError, LabelError, ParameterError, PncvizWarning
 from pncviz_detection import AutoencoderFeatures, NaturalnessDetector
 from pncviz_detection.densities import Density
 
@@ -59,11 +60,34 @@ def test_density_is_the_mean_of_kernels():
         np.testing.assert_allclose(density.score_left_out(), left, rtol=1e-6)
 
 
-def test_far_points_without_themselves_have_no_density():
-    """A point that only its own kernel reaches scores minus infinity, and no warning."""
-    found = Density(np.array([[0.0], [0.1], [1e4]]), 0.1, 0).score_left_out()
-    assert np.isfinite(found[:2]).all()
-    assert found[2] == -np.inf
+@pytest.mark.parametrize("n", [3, 40])
+def test_far_points_without_themselves(n, monkeypatch):
+    """Where a row's own kernel hides the others', the others' still count, by their logs."""
+    monkeypatch.setattr("pncviz_detection.densities._AT_ONCE", 100)
+    far = 50.0 * np.arange(1, n - 1)[:, None] ** 2
+    points = np.concatenate([[[0.0], [0.1]], far])
+    found = Density(points, 0.1, 0).score_left_out()
+    kernels = norm(scale=0.1).logpdf(points - points.T)
+    expected = [logsumexp(np.delete(row, i)) - np.log(n - 1) for i, row in enumerate(kernels)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found[-1] < -1e4
+
+
+def test_left_out_scores_keep_their_digits():
+    """Others of a share of 1e-7 to 1e-17 of the own kernel are told to ten digits."""
+    for apart in (5.0, 6.0, 7.0, 8.0, 9.0):
+        found = Density(np.array([[0.0], [apart]]), 1.0, 0).score_left_out()
+        np.testing.assert_allclose(found, norm.logpdf(apart), rtol=1e-10)
+
+
+def test_a_narrow_bandwidth_still_tells_apart():
+    """With kernels that do not meet, the threshold is finite, and what is far is unnatural."""
+    X = normal(30, 8)
+    detector = NaturalnessDetector(identity(), bandwidth=0.01).fit(X)
+    assert np.isfinite(detector.offset_)
+    assert (detector.predict(X + 100) == -1).all()
+    with pytest.raises(ParameterError, match="`bandwidth` 1e-200 is too small"):
+        NaturalnessDetector(identity(), bandwidth=1e-200).fit(X)
 
 
 def test_scores_tend_to_the_true_density():
@@ -227,6 +251,31 @@ def test_what_is_left_out_counts():
     assert (NaturalnessDetector(n_components=2).fit(X).predict(off) == 1).mean() > 0.7
     with pytest.raises(ParameterError, match="takes features with `inverse_transform`"):
         NaturalnessDetector(OneWay(), residual=True).fit(X)
+
+
+def test_rounding_is_no_component():
+    """Components of nothing but rounding are left out, and told; the others score as before."""
+    X = normal(200, 3)
+    flat = np.column_stack([X, X[:, 0] + X[:, 1], np.full(200, 0.1), np.full(200, 1e6)])
+    with pytest.warns(PncvizWarning, match="3 of 6 principal components are kept"):
+        detector = NaturalnessDetector(n_components=6).fit(flat)
+    assert detector.n_dimensions_ == 3
+    plain = NaturalnessDetector(n_components=3).fit(flat[:, :4])
+    np.testing.assert_allclose(
+        detector.score_samples(flat), plain.score_samples(flat[:, :4]), rtol=1e-6
+    )
+
+
+def test_rounding_is_no_residual():
+    """Where nothing is left out, the residual tells rows of a plane from what is off it only."""
+    X = normal(200, 2) @ normal(2, 5, 1)
+    detector = NaturalnessDetector(n_components=2, residual=True).fit(X)
+    new = normal(200, 2, 3) @ normal(2, 5, 1)
+    assert (detector.predict(new) == 1).mean() > 0.85
+    plain = NaturalnessDetector(n_components=2, bandwidth=detector.bandwidth_[0]).fit(X)
+    apart = detector.score_samples(new) - plain.score_samples(new)
+    np.testing.assert_allclose(apart, apart[0], atol=1e-6)
+    assert (detector.predict(new + normal(200, 5, 4)) == -1).all()
 
 
 class OneWay(BaseEstimator):

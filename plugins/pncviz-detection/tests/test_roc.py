@@ -188,13 +188,20 @@ def test_minus_infinity_is_a_score():
     assert float(found["true_positive_rate"].max()) == 1.0
 
 
-def test_a_single_input_has_no_error():
-    """With one input of a kind the error is not known, and so is the interval."""
-    found = detection_roc([1.0], [0.0, 2.0])
+@pytest.mark.parametrize(("n", "m"), [(1, 2), (3, 1), (1, 1)])
+def test_a_single_input_is_refused(n, m):
+    """With one input of a kind the error is not known, so there is no interval to give."""
+    with pytest.raises(DataError, match=f"got {n} natural and {m} adversarial"):
+        detection_roc(np.arange(n), np.arange(m))
+
+
+def test_ties_are_not_certainty():
+    """Scores that are all tied get the interval of so many pairs all tied."""
+    found = detection_roc(np.zeros(10), np.zeros(20))
+    share = 0.025 ** (1 / 10)  # at least so many of all pairs are tied
     assert float(found["auc"]) == 0.5
-    assert np.isnan(found["auc_error"])
-    assert np.isnan(found["auc_lower"])
-    assert np.isnan(found["auc_upper"])
+    assert float(found["auc_lower"]) == pytest.approx(share / 2)
+    assert float(found["auc_upper"]) == pytest.approx(1 - share / 2)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +212,27 @@ def test_a_single_input_has_no_error():
         ([np.nan], [1.0], {}, DataError, "`natural_scores` contain NaN or infinity"),
         ([1.0], [np.inf], {}, DataError, "`adversarial_scores` contain NaN or infinity"),
         (["a"], [1.0], {}, DataError, "`natural_scores` must be numbers"),
-        ([1.0], [1.0], {"confidence_level": 1.0}, ParameterError, "`confidence_level` must be"),
-        ([1.0], [1.0], {"at": (0.0,)}, ParameterError, "`at` must be between 0 and 1, got 0.0"),
-        ([1.0], [1.0], {"band": "wide"}, ParameterError, "one of pointwise, simultaneous, got"),
+        (
+            [1.0, 2.0],
+            [1.0, 2.0],
+            {"confidence_level": 1.0},
+            ParameterError,
+            "`confidence_level` must be",
+        ),
+        (
+            [1.0, 2.0],
+            [1.0, 2.0],
+            {"at": (0.0,)},
+            ParameterError,
+            "`at` must be between 0 and 1, got 0.0",
+        ),
+        (
+            [1.0, 2.0],
+            [1.0, 2.0],
+            {"band": "wide"},
+            ParameterError,
+            "one of pointwise, simultaneous, got",
+        ),
     ],
 )
 def test_bad_scores_are_named(natural, adversarial, given, error, match):

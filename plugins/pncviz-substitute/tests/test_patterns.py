@@ -7,7 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from pncviz import extract_patterns, load_dataset, make_classifier, positive_negative_contrast
-from pncviz.exceptions import ParameterError
+from pncviz.exceptions import LabelError, ParameterError
 from pncviz_substitute import SubstituteClassifier, substitute_patterns
 
 SETTING = {"image_shape": (6, 6), "max_iter": 60, "strategy": "zero"}
@@ -75,6 +75,22 @@ def test_a_copy_has_the_patterns_of_the_original():
     )
     assert found["target_hits"].item() == 10
     assert found["target_similarity"].mean() > 0.8
+
+
+def test_contrasts_are_found_by_name(case):
+    """Of some labels, or contrasts in another order, each number stays that of its class."""
+    substitute, _, contrasts = case
+    name = "contrast_similarity"
+    setting = {"contrasts": contrasts, "random_state": 0, **SETTING}
+    whole = substitute_patterns(substitute, **setting)[name]
+    turned = setting | {"contrasts": contrasts.isel(label=[2, 0, 3, 1])}
+    np.testing.assert_allclose(substitute_patterns(substitute, **turned)[name], whole)
+    labels = whole["label"].values[[3, 1]]
+    some = substitute_patterns(substitute, labels=labels, **setting)[name]
+    np.testing.assert_allclose(some.sel(label=labels), whole.sel(label=labels), atol=1e-6)
+    few = setting | {"contrasts": contrasts.isel(label=[0, 1])}
+    with pytest.raises(LabelError, match="contrasts"):
+        substitute_patterns(substitute, **few)
 
 
 def test_what_is_missing_is_told(case):

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.validation import check_is_fitted
 from substitute_reference import linear
 
 from pncviz import AdversarialExampleGenerator, transfer_matrix
-from pncviz.exceptions import LabelError, ParameterError
+from pncviz.exceptions import LabelError, ModelError, ParameterError
 from pncviz.inference import proportion_interval
+from pncviz.models import adapt
 from pncviz_substitute import DecisionTree, MajorityVote, Source, SVMNormal, technique_transfer
 
 RATES = (
@@ -127,9 +131,65 @@ def test_what_cannot_vote_is_refused():
     """No members, and members of other classes."""
     X = np.zeros((2, 1))
     with pytest.raises(ParameterError, match="one classifier or more, got none"):
-        MajorityVote([])
+        MajorityVote([]).fit()
     with pytest.raises(LabelError, match="must know the same classes"):
-        MajorityVote([DummyClassifier().fit(X, y) for y in ([0, 1], [0, 2])])
+        MajorityVote([DummyClassifier().fit(X, y) for y in ([0, 1], [0, 2])]).fit()
+
+
+def test_a_clone_of_a_vote_is_told():
+    """A vote is cloned as scikit-learn does; what forgot is named, frozen it remembers."""
+    X, y = _data()
+    knn = KNeighborsClassifier(3).fit(X, y)
+    vote = MajorityVote([knn, knn])
+    check_is_fitted(vote)
+    forgot = clone(vote)
+    assert isinstance(forgot, MajorityVote)
+    with pytest.raises(NotFittedError, match=r"got KNeighborsClassifier.*FrozenEstimator\("):
+        forgot.predict(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(forgot)
+    kept = clone(FrozenEstimator(vote))
+    assert (kept.predict(X) == knn.predict(X)).all()
+
+
+def test_targets_with_labels_of_their_own(models):
+    """A Source among targets tells a bare module's labels, in any order, and the adapter."""
+    X, y = _data()
+    names = np.array(["cow", "ant", "bee"])
+    net, knn = models["net"], KNeighborsClassifier(3).fit(X, names[y])
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, names[y])
+    sources = {"tree": Source(tree, DecisionTree())}
+    targets = {"net": Source(net, classes=names), "knn": Source(knn, adapter="soft_knn")}
+    found = technique_transfer(sources, targets, X, names[y], random_state=0)
+    told = _told(net, X)
+    assert found["clean_error"].sel(target="net") == pytest.approx((told != y).mean())
+    # The soft vote differs from the hard one here, so that the adapter matters.
+    plain = technique_transfer(sources, {"knn": knn}, X, names[y], random_state=0)
+    model = adapt(knn, input_shape=(4,), adapter="soft_knn")
+    with model.session(), torch.no_grad():
+        soft = knn.classes_[model.labels(model.tensor(X)).numpy()]
+    assert found["clean_error"].sel(target="knn") == pytest.approx((soft != names[y]).mean())
+    assert found["clean_error"].sel(target="knn") != plain["clean_error"].item()
+
+
+def test_targets_that_cannot_be_read(models):
+    """A module of more units than labels, or no model at all, is told by the target's name."""
+    X, y = _data()
+    sources = {"tree": Source(models["tree"], DecisionTree())}
+    wide = {"wide": linear(np.ones((5, 4)))}
+    with pytest.raises(ModelError, match='Target "wide": The model has 5 output units'):
+        technique_transfer(sources, wide, X, np.array(["a", "b", "c"])[y])
+    with pytest.raises(ModelError, match='Target "odd": No adapter fits'):
+        technique_transfer(sources, {"odd": object()}, X, y)
+    with pytest.raises(ParameterError, match="an `attack`, got none under 'tree'"):
+        technique_transfer({"tree": Source(models["tree"])}, models, X, y)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1, True, "0.9", np.nan])
+def test_the_level_is_within_an_open_interval(models, level):
+    """A level of 0 or 1 has no interval, and is refused before anything is made."""
+    with pytest.raises(ParameterError, match="`confidence_level` must be between 0 and 1, got"):
+        technique_transfer(_sources(models), models, *_data(), confidence_level=level)
 
 
 def test_bad_mappings(models):

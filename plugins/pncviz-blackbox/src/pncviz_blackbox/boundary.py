@@ -15,6 +15,7 @@ from pncviz.synthesis import check_clip, check_count, check_number, hits, judged
 from pncviz_blackbox.asking import Purse, flat_start, shaped
 from pncviz_blackbox.directions import make_source
 from pncviz_blackbox.places import Places, search_places
+from pncviz_blackbox.proposals import length_of, proposed
 from pncviz_blackbox.rates import Rates
 
 __all__ = ["Boundary"]
@@ -45,7 +46,8 @@ class Boundary(Attack):
     n_halvings : int, default=10
         Of the line from the first point to the start, before the walk.
     spherical_step, source_step : float, default=0.01
-        First lengths of the two parts of a step, as shares of the distance.
+        First lengths of the two parts of a step, as shares of the distance. The second, towards the
+        start, must be below 1, and never grows beyond: past the start is no way to it.
     adaptation : float, default=1.5
         What lengths are multiplied with or divided by.
     n_kept : int, default=100
@@ -61,8 +63,9 @@ class Boundary(Attack):
     ``min_confidence`` have no meaning here and are not asked. ``stop_reason`` is "changed", or
     "not_found" where no point was found to begin with. Then the start is given back.
 
-    Lengths grow where more than half of the points on the sphere, or a quarter of the steps, are as
-    asked, and shrink below a fifth or a tenth, as in foolbox; over 20 points, and 30 steps.
+    Lengths grow where more than half of the points on the sphere are as asked, or a quarter of the
+    steps are as asked and nearer, and shrink below a fifth or a tenth, as in foolbox; over 20
+    points, and 30 steps. Of one feature the sphere is the point itself.
 
     References
     ----------
@@ -114,6 +117,10 @@ class Boundary(Attack):
         check_count("n_halvings", self.n_halvings, low=0)
         check_number("spherical_step", self.spherical_step, low=0, open_low=True)
         check_number("source_step", self.source_step, low=0, open_low=True)
+        if self.source_step >= 1:
+            raise ParameterError(
+                f"`source_step` must be a number in (0, 1), got {self.source_step!r:.80}."
+            )
         check_number("adaptation", self.adaptation, low=1, open_low=True)
         check_count("n_kept", self.n_kept)
         check_clip(self.clip)
@@ -212,38 +219,13 @@ class _Walk:
                 break
             rows = self.alive
             noise = torch.cat([draws[row](1, self.x.shape[1]) for row in rows.tolist()]).double()
-            on_sphere, step = self._proposed(rows, noise, spherical[rows], source[rows])
+            centre, x = self.centre[rows], self.x[rows]
+            on_sphere, step = proposed(centre, x, noise, spherical[rows], source[rows], attack.clip)
             if checks:
                 rates.note_sphere(rows, self.asked(rows, on_sphere))
-            there = self.asked(rows, step)
-            rates.note_step(rows, there)
-            nearer = _length(self.centre[rows] - step) < _length(self.centre[rows] - self.x[rows])
-            taken = there & nearer[:, 0].numpy()
+            nearer = length_of(centre - step) < length_of(centre - x)
+            taken = self.asked(rows, step) & nearer[:, 0].numpy()
+            rates.note_step(rows, taken)
             self.x[rows[taken]] = step[torch.from_numpy(taken)]
             self.n_iter[rows] += 1
             rates.adapt(rows, spherical, source)
-
-    def _proposed(
-        self, rows: NDArray[np.int64], noise: Tensor, spherical: Tensor, source: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Propose points on the sphere around the start, and from there towards it."""
-        centre, there = self.centre[rows], self.x[rows]
-        way = centre - there
-        distance = _length(way)
-        direction = way / distance
-        across = noise - (noise * direction).sum(dim=1, keepdim=True) * direction
-        across = across * (spherical[:, None] * distance / _length(across))
-        on_sphere = self._within(centre + (across - way) / (1 + spherical[:, None] ** 2).sqrt())
-        way = centre - on_sphere
-        left = _length(way)
-        # Clipping may have come off the sphere.
-        forward = (source[:, None] * distance + left - distance).clamp_min(0) / left
-        return on_sphere, self._within(on_sphere + forward * way)
-
-    def _within(self, x: Tensor) -> Tensor:
-        return x if self.attack.clip is None else x.clamp(*self.attack.clip)
-
-
-def _length(x: Tensor) -> Tensor:
-    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return length

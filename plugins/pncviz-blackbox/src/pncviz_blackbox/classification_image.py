@@ -171,7 +171,7 @@ class ClassificationImage(Strategy):
             rms=self.rms,
             offset=start,
             antithetic=self.antithetic,
-            n_blocks=max(1, min(n_blocks, n)),
+            n_blocks=max(1, min(n_blocks, n // 2 if self.antithetic else n)),  # none empty
         )
         blocks = self.rms * images_of(sums, self.weights)
         if self.whiten:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from pncviz.exceptions import ParameterError, ResultError
 from pncviz.synthesis.parameters import check_count
@@ -215,6 +216,7 @@ def _fitted(noise: str | Noise, X: Any, y: Any, shape: tuple[int, ...]) -> Noise
     kind = noise_named(noise)
     if X is not None and y is not None:
         samples = np.asarray(X, dtype=np.float32)
+        kind = clone(kind)  # a noise that was given stays as it is
         kind.prepare(samples.reshape(-1, *shape), np.asarray(y), shape)
     elif kind.needs_data and not isinstance(noise, Noise):
         raise ParameterError(f'The noise "{noise}" was made from samples; give X and y.')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -130,8 +131,13 @@ class BinaryNoise(Noise):
 class LinearNoise(Noise):
     """Normal coefficients of orthonormal images: what Gabor noise and others are made of.
 
-    A subclass gives :meth:`basis`. Channels are independent of each other.
+    A subclass gives :meth:`basis`, and calls this :meth:`prepare` if it learns in its own. Channels
+    are independent of each other.
     """
+
+    def prepare(self, X: NDArray[np.float32], y: NDArray[np.int64], shape: Sequence[int]) -> None:  # noqa: ARG002 # part of the protocol
+        """Forget the bases made so far."""
+        self.__dict__.pop("_bases", None)
 
     def basis(self, size: tuple[int, int]) -> tuple[Doubles, Doubles]:
         """Give variances (m,) and orthonormal images (m, rows * columns), for one channel."""
@@ -157,12 +163,17 @@ class LinearNoise(Noise):
         return math.prod(shape) * _shares(spread), axes
 
     def _kept(self, size: tuple[int, int]) -> tuple[Doubles, Floats]:
-        """Give the basis, made once for a size."""
-        known = self.__dict__.setdefault("_bases", {})
-        if size not in known:
+        """Give the basis, made once for a size as long as the parameters are the same."""
+        params = self.get_params(deep=False)
+        made_with, bases = self.__dict__.get("_bases", ({}, {}))
+        if not bases or not all(np.array_equal(made_with[name], params[name]) for name in params):
+            bases = {}
+            # A copy, since arrays may be changed in place.
+            self._bases = copy.deepcopy(params), bases
+        if size not in bases:
             variances, images = self.basis(size)
-            known[size] = variances, images.astype(np.float32)
-        found: tuple[Doubles, Floats] = known[size]
+            bases[size] = variances, images.astype(np.float32)
+        found: tuple[Doubles, Floats] = bases[size]
         return found
 
 

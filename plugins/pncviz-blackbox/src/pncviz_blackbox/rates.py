@@ -27,10 +27,10 @@ class Rates:
     >>> rates, rows = Rates(1, 1.5), np.array([0])
     >>> for _ in range(Rates.N_STEPS):
     ...     rates.note_step(rows, np.array([True]))
-    >>> spherical, source = torch.ones(1), torch.ones(1)
+    >>> spherical, source = torch.ones(1), torch.full((1,), 0.5)
     >>> rates.adapt(rows, spherical, source)
     >>> spherical, source
-    (tensor([1.]), tensor([1.5000]))
+    (tensor([1.]), tensor([0.7500]))
     """
 
     #: Every so many steps, the point on the sphere is asked for by itself.
@@ -38,6 +38,9 @@ class Rates:
     #: Points and steps after which their successes are looked at.
     N_SPHERES: ClassVar[int] = 20
     N_STEPS: ClassVar[int] = 30
+    #: Lengths grow no further: 1 leads to the start itself, and so large a part is all across.
+    MOST_SOURCE: ClassVar[float] = 1.0
+    MOST_SPHERICAL: ClassVar[float] = 1e6
 
     def __init__(self, n: int, adaptation: float) -> None:
         self.adaptation = adaptation
@@ -48,7 +51,7 @@ class Rates:
         _note(self._spheres, rows, there)
 
     def note_step(self, rows: NDArray[np.int64], there: NDArray[np.bool_]) -> None:
-        """Note which whole steps were as asked."""
+        """Note which whole steps were as asked, and nearer."""
         _note(self._steps, rows, there)
 
     def adapt(self, rows: NDArray[np.int64], spherical: Tensor, source: Tensor) -> None:
@@ -60,6 +63,8 @@ class Rates:
         often, seldom = _extremes(self._steps, rows, self.N_STEPS, 0.25, 0.1)
         source[often] *= self.adaptation
         source[seldom] /= self.adaptation
+        source.clamp_(max=self.MOST_SOURCE)
+        spherical.clamp_(max=self.MOST_SPHERICAL)
 
 
 def _note(

@@ -72,8 +72,9 @@ class GaborPCA(LinearNoise):
         if not isinstance(self.from_data, bool):
             raise ParameterError(f"`from_data` must be True or False, got {self.from_data!r}.")
 
-    def prepare(self, X: NDArray[np.float32], y: NDArray[np.int64], shape: Sequence[int]) -> None:  # noqa: ARG002 # part of the protocol
+    def prepare(self, X: NDArray[np.float32], y: NDArray[np.int64], shape: Sequence[int]) -> None:
         """Find the principal components of the samples' wavelet coefficients."""
+        super().prepare(X, y, shape)
         if not self.from_data or len(shape) < 2:  # draw() refuses tables
             return
         _, rows, columns = image_sizes(tuple(shape), self)

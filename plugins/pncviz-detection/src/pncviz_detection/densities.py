@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KernelDensity
 
 from pncviz.exceptions import ParameterError
 
-__all__ = ["RULES", "Density", "check_bandwidth"]
+__all__ = ["RULES", "Density", "check_bandwidth", "threshold_of"]
 
 #: Ways to choose the bandwidth.
 RULES = ("scott", "silverman", "cv")
 #: Multiples of Scott's bandwidth that cross-validation goes through.
 _MULTIPLES = np.geomspace(0.15, 2.5, 9)
 _FOLDS = 5
+#: A share of the others below this is computed from them alone.
+_DIGITS = 1e-6
+#: Distances held at a time.
+_AT_ONCE = 4_000_000
 
 Floats = NDArray[np.float64]
 
@@ -76,8 +82,38 @@ class Density:
         The row's own kernel would make it look more natural than any new row.
         """
         n, d = self._features.shape
-        own = -d * math.log(self.bandwidth * math.sqrt(2 * math.pi)) - math.log(n)
+        unit = -d * math.log(self.bandwidth * math.sqrt(2 * math.pi))
         whole = self.score(self._features)
-        others = -np.expm1(np.minimum(own - whole, 0.0))
+        others = -np.expm1(np.minimum(unit - math.log(n) - whole, 0.0))
         with np.errstate(divide="ignore"):
-            return np.asarray(whole + np.log(others) + math.log(n / (n - 1)), dtype=np.float64)
+            found = whole + np.log(others) + math.log(n / (n - 1))
+        # The difference has lost its digits where the own kernel is nearly all there is.
+        lost = np.flatnonzero(~(others > _DIGITS))
+        size = max(1, _AT_ONCE // n)
+        for begin in range(0, len(lost), size):
+            rows = lost[begin : begin + size]
+            found[rows] = self._by_others(rows) + unit - math.log(n - 1)
+        return np.asarray(found, dtype=np.float64)
+
+    def _by_others(self, rows: NDArray[np.int64]) -> Floats:
+        """Give the log of the sum of the others' kernels, each 1 at its centre."""
+        with np.errstate(over="ignore"):
+            apart = (cdist(self._features[rows], self._features) / self.bandwidth) ** 2
+        apart[np.arange(len(rows)), rows] = np.inf
+        nearest = apart.min(axis=1, keepdims=True)
+        # A row that is infinitely far from all others has no nearest to measure from.
+        base = np.where(np.isfinite(nearest), nearest, 0.0)
+        with np.errstate(divide="ignore"):
+            total = np.log(np.exp((base - apart) / 2).sum(axis=1))
+        return np.asarray(total - base[:, 0] / 2, dtype=np.float64)
+
+
+def threshold_of(left_out: Sequence[Floats], rate: float, bandwidth: Any) -> float:
+    """Give the quantile of scores left out; ParameterError if it is not finite."""
+    found = float(np.quantile(np.concatenate(left_out), rate, method="inverted_cdf"))
+    if not math.isfinite(found):
+        raise ParameterError(
+            f"`bandwidth` {bandwidth!r:.80} is too small: by the other samples some have no "
+            f"density, and the threshold would be {found}."
+        )
+    return found

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pncviz.data import check_labels, resolve_seed
 from pncviz.exceptions import DataError, LabelError
 from pncviz_detection.checks import check_parameters, places_of
-from pncviz_detection.densities import Density
-from pncviz_detection.features import make_features
+from pncviz_detection.densities import Density, threshold_of
+from pncviz_detection.features import kept_components, make_features
 
 __all__ = ["NaturalnessDetector"]
 
@@ -60,6 +60,7 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
         Log density, in nats, below which an input is called unnatural: the quantile of the samples
         behind the densities, each scored without itself.
     n_dimensions_ : int
+        Of the densities; components whose variance is rounding are left out, with a warning.
     classes_ : ndarray of shape (n_classes,)
         With ``per_class`` only.
     n_features_in_ : int
@@ -113,7 +114,7 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
         Raises
         ------
         ParameterError
-            A parameter is wrong.
+            A parameter is wrong, or the bandwidth is too small for any density.
         DataError
             Inputs that do not differ.
         LabelError
@@ -135,9 +136,7 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
         self._densities = [Density(rows[g], self.bandwidth, seed % 2**32) for g in kept]
         self.bandwidth_ = np.array([density.bandwidth for density in self._densities])
         left_out = [self._left_out(rows[group], i) for i, group in enumerate(kept)]
-        self.offset_ = float(
-            np.quantile(np.concatenate(left_out), self.false_alarm_rate, method="inverted_cdf")
-        )
+        self.offset_ = threshold_of(left_out, self.false_alarm_rate, self.bandwidth)
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -171,10 +170,8 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
         """
         check_is_fitted(self, "offset_")
         samples = validate_data(self, X, dtype="numeric", allow_nd=True, reset=False)
-        if samples.shape[1:] != self._shape:
-            raise DataError(
-                f"Samples of shape {samples.shape[1:]} came, but fit saw {self._shape}."
-            )
+        if (shape := samples.shape[1:]) != self._shape:
+            raise DataError(f"Samples of shape {shape} came, but fit saw {self._shape}.")
         rows = self._rows(samples)
         scores = np.stack([density.score(rows) for density in self._densities], axis=1)
         if labels is None:
@@ -215,8 +212,11 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
             raise DataError("X holds the same sample over and over; there is no density of it.")
         self.features_ = make_features(self.features, self.n_components, inputs, seed)
         self.features_.fit(inputs, None)  # a frozen one demands a second argument
+        self._kept = kept_components(self.features_, inputs)
         found = self._found(inputs)
         self._scaler = StandardScaler().fit(found)
+        if self.residual and self._scaler.scale_[-1] < _LEAST:
+            self._scaler.scale_[-1] = 1.0  # nothing is left out but rounding
         self.n_dimensions_ = found.shape[1]
         return np.asarray(self._scaler.transform(found), dtype=np.float64)
 
@@ -235,15 +235,16 @@ class NaturalnessDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] # 
         return samples
 
     def _rows(self, samples: NDArray[Any]) -> NDArray[np.float64]:
-        found = self._found(self._inputs(samples))
-        return np.asarray(self._scaler.transform(found), dtype=np.float64)
+        found = self._scaler.transform(self._found(self._inputs(samples)))
+        return np.asarray(found, dtype=np.float64)
 
     def _found(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """Give the features, each sample's flat, and what they leave out if that counts, too."""
         found = np.asarray(self.features_.transform(inputs), dtype=np.float64)
         found = found.reshape(len(found), -1)
+        kept = found[:, self._kept]
         if not self.residual:
-            return found
+            return kept
         back = np.asarray(self.features_.inverse_transform(found)).reshape(inputs.shape)
         left = np.sqrt(((inputs - back) ** 2).reshape(len(found), -1).mean(axis=1))
-        return np.column_stack([found, np.log(left + _LEAST)])
+        return np.column_stack([kept, np.log(left + _LEAST)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
-from pncviz.exceptions import ParameterError
+from pncviz.exceptions import ParameterError, PncvizWarning
 from pncviz_detection.autoencoder import AutoencoderFeatures
 
-__all__ = ["make_features"]
+__all__ = ["kept_components", "make_features"]
 
 
 def make_features(features: Any, n_components: float, inputs: NDArray[Any], seed: int) -> Any:
@@ -48,3 +50,35 @@ def make_features(features: Any, n_components: float, inputs: NDArray[Any], seed
             f"{n_components}."
         )
     return PCA(n_components, svd_solver="full" if share else "auto", random_state=chance)
+
+
+def kept_components(features: Any, inputs: NDArray[Any]) -> Any:
+    """Index the principal components that vary by more than rounding; warn where some do not.
+
+    Parameters
+    ----------
+    features : fitted transformer
+        Any but a PCA keeps all that it gives.
+    inputs : ndarray of shape (n_samples, ...)
+        What it was fitted on.
+
+    Warns
+    -----
+    PncvizWarning
+        Components are left out: scaled to unit variance, rounding would count like all others.
+    """
+    if not isinstance(features, PCA):
+        return slice(None)
+    deviation = features.transform(inputs).std(axis=0)
+    # The transform multiplies before it subtracts the mean, so that its rounding is of `inputs`.
+    largest = max(float(deviation.max()), float(np.abs(inputs).max()))
+    kept = deviation > np.finfo(np.float64).eps * largest * np.sqrt(max(inputs.shape))
+    kept[deviation.argmax()] = True  # the inputs do differ
+    if not kept.all():
+        warnings.warn(
+            f"{kept.sum()} of {len(kept)} principal components are kept; the others vary by no "
+            "more than rounding.",
+            PncvizWarning,
+            stacklevel=4,
+        )
+    return np.flatnonzero(kept)

@@ -61,14 +61,15 @@ def detection_roc(
     Raises
     ------
     DataError
-        No scores, NaN or infinity; minus infinity is a score.
+        Less than two scores of a kind, NaN or infinity; minus infinity is a score.
     ParameterError
         A number out of bounds, or no such band.
 
     Notes
     -----
-    Where all scores are apart, DeLong's error is 0 although nothing is certain; the interval is
-    then that of min(n, m) independent pairs, all of them in order (Clopper and Pearson), which
+    Where all scores are apart, or all are tied, DeLong's error is 0 although nothing is certain;
+    the interval then counts min(n, m) independent pairs that all turned out alike: by Clopper and
+    Pearson at least a certain share of all pairs is so, and the others may be in either order. It
     holds at least as often as it says.
 
     References
@@ -120,7 +121,11 @@ def delong(natural: Floats, adversarial: Floats) -> tuple[float, float]:
     Returns
     -------
     auc, error : float
-        The error is NaN where one of the kinds has a single input.
+
+    Raises
+    ------
+    DataError
+        One of the kinds has a single input, whose error is not known.
 
     References
     ----------
@@ -132,21 +137,22 @@ def delong(natural: Floats, adversarial: Floats) -> tuple[float, float]:
     0.75
     """
     n, m = len(natural), len(adversarial)
+    if min(n, m) < 2:
+        raise DataError(
+            "An ROC takes two scores or more of each kind, since one has no known error, got "
+            f"{n} natural and {m} adversarial."
+        )
     ranks = rankdata(np.concatenate([natural, adversarial]))
     below = (ranks[:n] - rankdata(natural)) / m
     above = 1 - (ranks[n:] - rankdata(adversarial)) / n
-    if min(n, m) < 2:
-        return float(below.mean()), math.nan
     error = math.sqrt(below.var(ddof=1) / n + above.var(ddof=1) / m)
     return float(below.mean()), error
 
 
 def _auc_interval(auc: float, error: float, pairs: int, level: float) -> tuple[float, float]:
-    if auc in (0.0, 1.0):
-        ends = binomtest(pairs if auc else 0, pairs).proportion_ci(level, method="exact")
-        return float(ends.low), float(ends.high)
-    if math.isnan(error):
-        return math.nan, math.nan
+    if error == 0:  # all pairs are alike, of area 0, 1, or 0.5 where every score is tied
+        alike = float(binomtest(pairs, pairs).proportion_ci(level, method="exact").low)
+        return alike * auc, alike * auc + 1 - alike
     reach = float(norm.ppf((1 + level) / 2)) * error
     return max(0.0, auc - reach), min(1.0, auc + reach)
 

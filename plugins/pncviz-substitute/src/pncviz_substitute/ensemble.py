@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
 
 from pncviz.exceptions import LabelError, ParameterError
 
@@ -22,11 +23,14 @@ class MajorityVote(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # skle
     Parameters
     ----------
     estimators : sequence of fitted classifiers
-        All with the same ``classes_``; an odd one gets flat float32 samples.
+        All with the same ``classes_``; an odd one gets flat float32 samples. Give
+        ``FrozenEstimator(MajorityVote(...))`` where the vote is cloned, since a clone forgets what
+        its members learnt.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+        The members'; NotFittedError where one is not fitted.
 
     References
     ----------
@@ -44,23 +48,43 @@ class MajorityVote(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # skle
 
     def __init__(self, estimators: Sequence[Any]) -> None:
         self.estimators = estimators
-        self.classes_ = _common(estimators)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The members' classes; they are fitted, so that ``fit`` is not needed."""
+        return _common(self.estimators)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Say whether every member is fitted."""
+        return all(hasattr(member, "classes_") for member in self.estimators)
 
     def fit(self, X: Any = None, y: Any = None) -> MajorityVote:  # noqa: ARG002 # scikit-learn's signature
-        """Do nothing: the members are fitted."""
+        """Check the members, which are fitted.
+
+        Raises
+        ------
+        ParameterError
+            There are none.
+        NotFittedError
+            One is not fitted.
+        LabelError
+            They know different classes.
+        """
+        _common(self.estimators)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Give the class of most votes."""
-        found: NDArray[Any] = self.classes_[self.votes(X).argmax(axis=1)]
+        places = self.votes(X).argmax(axis=1)
+        found: NDArray[Any] = self.classes_[places]
         return found
 
     def votes(self, X: ArrayLike) -> NDArray[np.int64]:
         """Count the votes for each class: (n, n_classes)."""
-        samples = np.asarray(X, dtype=np.float32)
-        counts = np.zeros((len(samples), len(self.classes_)), dtype=np.int64)
+        samples, classes = np.asarray(X, dtype=np.float32), self.classes_
+        counts = np.zeros((len(samples), len(classes)), dtype=np.int64)
         for member in self.estimators:
-            places = np.searchsorted(self.classes_, member.predict(samples))
+            places = np.searchsorted(classes, member.predict(samples))
             counts[np.arange(len(samples)), places] += 1
         return counts
 
@@ -68,6 +92,13 @@ class MajorityVote(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # skle
 def _common(estimators: Sequence[Any]) -> NDArray[Any]:
     if not len(estimators):
         raise ParameterError("`estimators` must be one classifier or more, got none.")
+    for member in estimators:
+        if not hasattr(member, "classes_"):
+            raise NotFittedError(
+                f"`estimators` must be fitted classifiers, got {type(member).__name__} without "
+                "`classes_`. A clone forgets what its members learnt: give "
+                "FrozenEstimator(MajorityVote(...)) where the vote is to be cloned."
+            )
     first = np.asarray(estimators[0].classes_)
     for other in estimators[1:]:
         if not np.array_equal(first, np.asarray(other.classes_)):

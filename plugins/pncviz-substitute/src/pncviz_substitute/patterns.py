@@ -36,7 +36,8 @@ def substitute_patterns(
     target_patterns : xarray.Dataset, optional
         The target's own patterns, of :func:`pncviz.extract_patterns`.
     contrasts : xarray.Dataset, optional
-        Of :func:`pncviz.positive_negative_contrast`.
+        Of :func:`pncviz.positive_negative_contrast`; of the patterns' classes or more of them, in
+        any order.
     metric : str, default="pearson"
     random_state : int, RandomState, Generator or None, default=None
     **extraction
@@ -119,9 +120,12 @@ def _compared(
         found["target_hits"] = pair["hits"]
     if contrasts is not None:
         similar = compare(patterns, contrasts, metrics=[metric]).isel(metric=0, drop=True)
-        own = similar["similarity"].values.diagonal()
+        # `compare` made sure that each label is there; the contrasts may have more, in any order.
+        places = {label: place for place, label in enumerate(contrasts["label"].values.tolist())}
+        own = [places[label] for label in patterns["label"].values.tolist()]
+        values = similar["similarity"].values[np.arange(len(own)), own]
         found["contrast_similarity"] = xr.DataArray(
-            np.array(own), {"label": patterns["label"]}, ("label",), attrs={"units": "1"}
+            values, {"label": patterns["label"]}, ("label",), attrs={"units": "1"}
         )
         found["contrast_hits"] = similar["hits"]
     return xr.Dataset(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from sklearn.frozen import FrozenEstimator
 
 from pncviz import AdversarialExampleGenerator, Attack
 from pncviz.data import check_labels, check_samples, resolve_seed
-from pncviz.exceptions import LabelError, ParameterError
+from pncviz.exceptions import LabelError, ModelError, ParameterError
 from pncviz.inference import proportion_interval
 from pncviz.models import adapt, is_frozen, resolve_units
-from pncviz.synthesis import check_count, check_number, in_batches
+from pncviz.synthesis import check_count, in_batches
 from pncviz_substitute.history import attrs_of
 
 __all__ = ["Source", "technique_transfer"]
@@ -25,12 +26,13 @@ __all__ = ["Source", "technique_transfer"]
 
 @dataclass(frozen=True)
 class Source:
-    """A model that examples are made of, and how.
+    """A model that examples are made of, and how; or one that is asked, and how to read it.
 
     Attributes
     ----------
     estimator : fitted estimator or torch.nn.Module
-    attack : str or Attack
+    attack : str or Attack, optional
+        Needed among ``sources``, not looked at among ``targets``.
     adapter : str, optional
         Force the adapter of that name, such as "soft_knn".
     classes : array-like, optional
@@ -38,7 +40,7 @@ class Source:
     """
 
     estimator: Any
-    attack: str | Attack
+    attack: str | Attack | None = None
     adapter: str | None = None
     classes: ArrayLike | None = None
 
@@ -61,14 +63,15 @@ def technique_transfer(
     Parameters
     ----------
     sources : mapping of str to Source
-    targets : mapping of str to fitted estimator or torch.nn.Module
-        Any that answers; not all need to be sources.
+    targets : mapping of str to fitted estimator, torch.nn.Module or Source
+        Any that answers; not all need to be sources. A :class:`Source` tells the adapter, or the
+        ``classes`` of a bare module's units.
     X : array-like of shape (n_samples, ...)
     y : array-like of shape (n_samples,)
         True classes, which the examples lead away from.
     max_iter : int, default=100
     confidence_level : float, default=0.95
-        Of Wilson's intervals.
+        Of Wilson's intervals; above 0 and below 1.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
@@ -103,7 +106,7 @@ def technique_transfer(
     _check(sources, "sources")
     _check(targets, "targets")
     check_count("max_iter", max_iter)
-    check_number("confidence_level", confidence_level, low=0, high=1, open_low=True)
+    _check_level(confidence_level)
     seed, samples = resolve_seed(random_state), check_samples(X)
     labels = check_labels(y, len(samples), X=X)
     asked = {name: _Asked(name, model, samples, labels) for name, model in targets.items()}
@@ -114,7 +117,7 @@ def technique_transfer(
         model = source.estimator
         generator = AdversarialExampleGenerator(
             model if is_frozen(model) else FrozenEstimator(model),
-            attack=source.attack,
+            attack=source.attack,  # type: ignore[arg-type] # `_check` saw to it
             adapter=source.adapter,
             classes=source.classes,
             max_iter=max_iter,
@@ -134,12 +137,15 @@ class _Asked:
     """One target, and what is right."""
 
     def __init__(self, name: str, estimator: Any, X: NDArray[Any], y: NDArray[Any]) -> None:
-        self.model = adapt(estimator, input_shape=X.shape[1:])
+        given = estimator if isinstance(estimator, Source) else Source(estimator)
         try:
-            known, units = resolve_units(self.model, y=y)
-        except LabelError as error:
-            raise LabelError(f'Target "{name}": {error}') from error
-        self.units = units[np.searchsorted(known, y)]
+            self.model = adapt(given.estimator, input_shape=X.shape[1:], adapter=given.adapter)
+            known, units = resolve_units(self.model, classes=given.classes, y=y)
+        except (LabelError, ModelError) as error:
+            raise type(error)(f'Target "{name}": {error}') from error
+        # `classes` may come in any order.
+        order = np.argsort(known)
+        self.units = units[order[np.searchsorted(known, y, sorter=order)]]
 
     def wrong(self, X: NDArray[Any]) -> NDArray[np.bool_]:
         """Say which samples the target does not call what they are."""
@@ -165,6 +171,14 @@ def _check(models: Any, name: str) -> None:
             f"`sources` must hold Source(estimator, attack), got "
             f"{type(models[odd[0]]).__name__} under {odd[0]!r}."
         )
+    if name == "sources" and (bare := [k for k, v in models.items() if v.attack is None]):
+        raise ParameterError(f"`sources` must each have an `attack`, got none under {bare[0]!r}.")
+
+
+def _check_level(level: object) -> None:
+    number = isinstance(level, Real) and not isinstance(level, bool)
+    if not number or not 0 < float(level) < 1:  # type: ignore[arg-type] # checked
+        raise ParameterError(f"`confidence_level` must be between 0 and 1, got {level!r:.80}.")
 
 
 def _labelled(
