@@ -106,9 +106,9 @@ def test_failures_are_told_in_one_line(folder, args, code, message):
 def test_limits_of_queries_are_for_attacks_that_only_ask(folder):
     """An attack by gradients with a limit, or a memory, is told so, in every command."""
     for command, out, *more in (
-        ("extract a.safetensors", "p.nc", "--max-queries", 5),
-        ("extract a.safetensors", "p.nc", "--memory", "answers"),
-        ("attack a.safetensors digits", "limited.nc", "--limit", 5, "--max-queries", 5),
+        ("extract a.safetensors", "limited-0.nc", "--max-queries", 5),
+        ("extract a.safetensors", "limited-1.nc", "--memory", "answers"),
+        ("attack a.safetensors digits", "limited-2.nc", "--limit", 5, "--max-queries", 5),
     ):
         _, told = run(*command.split(), "-o", out, *more, cwd=folder, code=2)
         assert "is for attacks that ask for probabilities or labels" in told

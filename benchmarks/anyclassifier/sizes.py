@@ -33,5 +33,5 @@ class Size:
         return self.datasets[-1]
 
 
-FULL = Size(quick=False, datasets=("digits", "mnist"), n_train=10_000, n_fields=100_000)
+FULL = Size(quick=False, datasets=("digits", "mnist"), n_train=10_000, n_fields=20_000)
 QUICK = Size(quick=True, datasets=("digits",), n_train=10_000, n_fields=2_000)
