@@ -141,7 +141,7 @@ def _mean(found: xr.Dataset, name: str) -> float:
 
 def section(result: dict[str, Any], folder: Path, store: Store, size: Size) -> str:
     """Write the tables, and draw the patterns of the main dataset."""
-    parts = []
+    parts = [_told(size)]
     for dataset, kinds in result.items():
         rows = [
             [kind if first else "", share(found["accuracy"], 1) if first else "", *_row(found, way)]
@@ -161,7 +161,26 @@ def section(result: dict[str, Any], folder: Path, store: Store, size: Size) -> s
         parts.append(f"### {dataset}\n\n{table(head, rows)}")
     _draw(result, folder, store, size)
     parts.append("![patterns of twelve kinds of classifier](any-classifier-kinds.png)")
+    parts.append(
+        f"*{size.main}: contrasts, and below them the patterns of each kind, by gradients where "
+        "there are any; each picture in a scale of its own. Models that divide by deviations (the "
+        "pipeline, nearest centroid) put most into pixels that hardly ever vary. A neighbour's "
+        "class that noise never reaches has no pattern.*"
+    )
     return "\n\n".join(parts)
+
+
+def _told(size: Size) -> str:
+    fields = f"{size.n_fields:,}".replace(",", " ")
+    return (
+        f"Each learnt from the first {size.n_train} training images, or from all if there are "
+        "fewer. *Its gradient*: the sum of 100 adversarial examples from noise of .1, by 200 steps "
+        "of `gradient_descent` through an exact adapter; steps of .1, or a tenth or hundredth of "
+        f"it where a pattern diverges. *Questions alone*: a classification image of {fields} white "
+        "fields with a root mean square of .3, weighted by probabilities, or labels where there "
+        "are none; the model is not known to be anything but a black box. Ceilings are from 20 "
+        "blocks; p is of the mean own-class r, labels permuted, at least .0001."
+    )
 
 
 def _ways(found: dict[str, Any]) -> list[str]:
