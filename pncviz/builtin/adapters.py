@@ -76,7 +76,8 @@ def adapt_sklearn(
     output: str = "auto",  # noqa: ARG001 # part of the contract; a classifier gives probabilities
 ) -> ProbabilityModel:
     """Make a model of any fitted classifier, without gradients."""
-    if hasattr(estimator, "__sklearn_tags__"):  # what was trained elsewhere may only answer
+    # What was trained elsewhere may only answer, and what is not scikit-learn's cannot be checked.
+    if hasattr(estimator, "fit") and hasattr(estimator, "__sklearn_tags__"):
         check_is_fitted(estimator)
     return ProbabilityModel(estimator, input_shape=input_shape)
 
